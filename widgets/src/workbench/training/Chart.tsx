@@ -1,0 +1,146 @@
+// One uPlot chart. Data changes redraw it in the next frame; a new theme or size makes a new one.
+
+import { useEffect, useRef, type RefObject } from "react";
+import uPlot from "uplot";
+import { useFrame, useSize, type Size } from "../hooks";
+import type { Palette } from "../theme";
+
+export interface Line {
+  label: string;
+  /** Index into the palette's series colours. */
+  color: number;
+  values: (number | null)[];
+  /** Fill down to this line (its index), as an area or a band. */
+  fillTo?: number;
+  /** An outline of a band is not drawn. */
+  hidden?: boolean;
+  points?: boolean;
+  dashed?: boolean;
+}
+
+export interface Range {
+  min: number;
+  max: number;
+}
+
+interface Props {
+  title: string;
+  unit: string;
+  x: (number | null)[];
+  lines: Line[];
+  format: (value: number) => string;
+  palette: Palette;
+  zoom: Range | null;
+  onZoom: (range: Range | null) => void;
+  fromZero?: boolean;
+}
+
+const HEIGHT = 168;
+const SYNC = "pcbench";
+
+function alpha(color: string, share: number): string {
+  return `color-mix(in srgb, ${color} ${100 * share}%, transparent)`;
+}
+
+function options(props: Props, size: Size, live: RefObject<Props>): uPlot.Options {
+  const { palette, lines, fromZero } = props;
+  const axis = { stroke: palette.muted, grid: { stroke: palette.border, width: 1 }, ticks: { show: false }, font: `10px ${palette.font}` };
+  return {
+    width: size.width,
+    height: HEIGHT,
+    padding: [8, 8, 0, 0],
+    legend: { show: false },
+    cursor: { sync: { key: SYNC }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
+    scales: {
+      x: { time: false, range: (_, min, max) => [live.current.zoom?.min ?? min, live.current.zoom?.max ?? Math.max(max, min + 1)] },
+      y: { range: (_, min, max) => padded(min, max, fromZero ?? false) },
+    },
+    axes: [
+      { ...axis, size: 26, gap: 2 },
+      { ...axis, size: 58, gap: 4, values: (_, ticks) => ticks.map((tick) => live.current.format(tick)) },
+    ],
+    bands: lines.flatMap((line, i) =>
+      line.fillTo === undefined
+        ? []
+        : [{ series: [i + 1, line.fillTo + 1] as [number, number], fill: alpha(palette.series[line.color], 0.28) }],
+    ),
+    series: [
+      {},
+      ...lines.map((line) => ({
+        label: line.label,
+        stroke: line.hidden ? "transparent" : palette.series[line.color],
+        width: line.hidden ? 0 : 1.8,
+        dash: line.dashed ? [5, 4] : [],
+        spanGaps: true,
+        points: { show: line.points ?? false, size: 6, fill: palette.background, stroke: palette.series[line.color] },
+      })),
+    ],
+    hooks: {
+      setSelect: [
+        (u) => {
+          if (u.select.width < 3) return;
+          live.current.onZoom({ min: u.posToVal(u.select.left, "x"), max: u.posToVal(u.select.left + u.select.width, "x") });
+          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        },
+      ],
+    },
+  };
+}
+
+/** Room above and below the curve; a flat curve gets some too, and amounts start at zero. */
+function padded(min: number | null, max: number | null, fromZero: boolean): [number, number] {
+  if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
+  if (fromZero) return [0, max > 0 ? 1.08 * max : 1];
+  const room = max > min ? 0.07 * (max - min) : Math.max(1e-3, 0.05 * Math.abs(max));
+  return [min - room, max + room];
+}
+
+export function Chart(props: Props) {
+  const frame = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const live = useRef(props);
+  live.current = props;
+  const size = useSize(frame);
+  const shape = props.lines.map((line) => line.label).join("|");
+  useEffect(() => {
+    if (!frame.current || size.width === 0) return;
+    const current = live.current;
+    const chart = new uPlot(options(current, size, live), dataOf(current), frame.current);
+    chart.over.addEventListener("dblclick", () => live.current.onZoom(null));
+    plot.current = chart;
+    return () => {
+      chart.destroy();
+      plot.current = null;
+    };
+  }, [size.width, props.palette, shape]);
+  useFrame(() => plot.current?.setData(dataOf(live.current)));
+  const latest = props.lines.filter((line) => !line.hidden).map((line) => `${line.label} ${lastOf(line, props.format)}`);
+  return (
+    <figure className="pcb-chart" data-chart={props.title}>
+      <figcaption>
+        <b>{props.title}</b> <span className="pcb-muted">{props.unit}</span>
+        {props.lines
+          .filter((line) => !line.hidden)
+          .map((line) => (
+            <span key={line.label} className="pcb-key">
+              <i className={`pcb-series-${line.color + 1} ${line.dashed ? "pcb-dashed" : ""}`} aria-hidden="true" />
+              {line.label} <b>{lastOf(line, props.format)}</b>
+            </span>
+          ))}
+      </figcaption>
+      <div ref={frame} className="pcb-plot" role="img" aria-label={`${props.title}: ${latest.join(", ")}`} />
+    </figure>
+  );
+}
+
+function dataOf(props: Props): uPlot.AlignedData {
+  return [props.x, ...props.lines.map((line) => line.values)] as uPlot.AlignedData;
+}
+
+function lastOf(line: Line, format: (value: number) => string): string {
+  for (let i = line.values.length - 1; i >= 0; i--) {
+    const value = line.values[i];
+    if (value !== null) return format(value);
+  }
+  return "–";
+}

@@ -1,0 +1,77 @@
+// The whole workbench. It draws what the store holds and knows nothing of Jupyter.
+
+import { useRef, useState } from "react";
+import { useStore } from "zustand";
+import { CircuitPane } from "./circuit/CircuitPane";
+import { ImageStrip } from "./ImageStrip";
+import { ProgramPane } from "./program/ProgramPane";
+import type { Store } from "./store";
+import { usePalette } from "./theme";
+import { TrainingPane } from "./training/TrainingPane";
+
+export type PaneName = "circuit" | "program" | "training";
+
+const TITLES: Record<PaneName, string> = { circuit: "Circuit", program: "Layout", training: "Training" };
+
+interface Props {
+  store: Store;
+  panes: PaneName[];
+  height: number;
+}
+
+export function Workbench({ store, panes, height }: Props) {
+  const root = useRef<HTMLDivElement>(null);
+  const palette = usePalette(root);
+  const [closed, setClosed] = useState<ReadonlySet<PaneName>>(new Set());
+  const rev = useStore(store, (s) => s.rev);
+  const seq = useStore(store, (s) => s.seq);
+  const status = useStore(store, (s) => s.status);
+  const images = useStore(store, (s) => s.images);
+  const gone = useStore(store, (s) => s.kernelGone);
+  const open = panes.filter((pane) => !closed.has(pane));
+  const toggle = (pane: PaneName) => {
+    const next = new Set(closed);
+    if (!next.delete(pane)) next.add(pane);
+    setClosed(next);
+  };
+  return (
+    // The suppress attribute keeps JupyterLab's single-key commands (b, dd, …) away from what is typed here.
+    <div
+      ref={root}
+      className="pcb-root"
+      data-lm-suppress-shortcuts="true"
+      data-rev={rev}
+      data-seq={seq}
+      data-points={store.getState().history.length}
+      data-state={status?.state ?? "idle"}
+      data-images={images.reduce((sum, group) => sum + group.images.length, 0)}
+      data-kernel={gone ? "gone" : "alive"}
+      style={{ "--pcb-height": `${height}px` } as React.CSSProperties}
+    >
+      {panes.length > 1 && (
+        <div className="pcb-bar-top">
+          <strong className="pcb-brand">pcbench</strong>
+          <nav aria-label="Panes">
+            {panes.map((pane) => (
+              <button key={pane} type="button" aria-pressed={!closed.has(pane)} onClick={() => toggle(pane)}>
+                {TITLES[pane]}
+              </button>
+            ))}
+          </nav>
+          <span className={gone ? "pcb-live pcb-live-gone" : "pcb-live"}>{gone ? "kernel gone" : "live"}</span>
+        </div>
+      )}
+      {gone && (
+        <p className="pcb-banner" role="alert">
+          The kernel does not answer. What you see is the last that it sent. If it was restarted, run the cell again.
+        </p>
+      )}
+      <div className="pcb-panes">
+        {open.includes("circuit") && <CircuitPane store={store} palette={palette} />}
+        {open.includes("program") && <ProgramPane store={store} palette={palette} />}
+        {open.includes("training") && <TrainingPane store={store} palette={palette} />}
+        <ImageStrip store={store} />
+      </div>
+    </div>
+  );
+}
