@@ -1,0 +1,22 @@
+"""pcbench: build, compile, train, query and watch probabilistic circuits."""
+
+from .circuit import (
+    Block,
+    BlockSparse,
+    Circuit,
+    Dense,
+    InputBlock,
+    Parameter,
+    ProductBlock,
+    Sparse,
+    SumBlock,
+    decomposable,
+    describe,
+    smooth,
+    structured_decomposable,
+)
+from .compile import Program, compile
+from .distributions import FAMILIES, Bernoulli, Binomial, Categorical, Distribution, Gaussian
+from .execute import Evidence, Model
+from .queries import conditional, conditional_log_likelihood, log_likelihood, marginal, mpe, sample
+from .scope import Finite, Real, Variable, Variables

@@ -1,0 +1,185 @@
+"""What the compiler did, as data for views and in words for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import OptionError
+from .layers import InputLayer, Layer, ProductLayer, SumLayer, Term
+from .program import Program
+
+
+def describe_program(program: Program) -> dict[str, Any]:
+    """Plain data with ``layers``, ``memory`` (name, purpose, offset, bytes; values and flows are bytes a sample) and ``totals``.
+
+    ``flops`` count a multiply and an add as two, for one sample and one training step (upward, downward, statistics).
+    """
+    layers = [_describe_layer(program, layer) for layer in program.layers]
+    memory = _memory(program)
+    totals = {
+        "layers": len(layers),
+        "units": program.num_units,
+        "edges": sum(d["edges"] for d in layers),
+        "flops": sum(d["flops"] for d in layers),
+        "parameter_bytes": sum(m["bytes"] for m in memory if m["purpose"] == "parameters"),
+        "value_bytes": sum(m["bytes"] for m in memory if m["purpose"] in ("values", "flows")),
+        "padding": _padding(sum(d["edges"] for d in layers), sum(d["cells"] for d in layers)),
+    }
+    return {"device": str(program.device), "dtype": str(program.dtype)[6:], "tile": program.tile, "layers": layers,
+            "memory": memory, "totals": totals}
+
+
+def _describe_layer(program: Program, layer: Layer) -> dict[str, Any]:
+    index = program.circuit.index
+    size = program.dtype.itemsize
+    assert isinstance(layer, InputLayer | ProductLayer | SumLayer)
+    groups = len(layer.blocks)
+    out: dict[str, Any] = {
+        "index": layer.index, "kind": layer.kind, "level": layer.level, "groups": groups, "nodes": layer.nodes,
+        "elements": layer.elements, "blocks": [index[b] for b in layer.blocks], "rejected": [], "edges": 0, "tiles": 0,
+        "cells": 0, "tile_size": program.tile, "padding": 0.0, "parameter_bytes": 0,
+        "value_bytes": groups * (layer.nodes + layer.elements) * size + groups * 8,
+        "offset": sum(w * n * size for w, n in program.value_rows.items() if w < layer.nodes)
+        + layer.value_row * layer.nodes * size,
+    }
+    if isinstance(layer, InputLayer):
+        table = program.leaf_tables[layer.table]
+        looked_up = table.categories is not None
+        out |= {"kernel": "lookup" if looked_up else "density", "flops": groups * layer.nodes * 2,
+                "why": f"{table.distribution}: " + (f"log probabilities of {table.categories} values are looked up"
+                       if looked_up else "a real domain has no table; densities are computed")
+                       + ("; kept in memory because they have several parents" if looked_up else ""),
+                "parameter_bytes": groups * table.distribution.num_parameters * table.nodes * size}
+    elif isinstance(layer, ProductLayer):
+        out |= {"kernel": "gather-sum", "flops": groups * layer.nodes * 2 * _arity((layer.term,)),
+                "why": "products with several parents (or roots) are computed once and kept"}
+    else:
+        out |= _describe_sum(program, layer)
+    return out
+
+
+def _describe_sum(program: Program, layer: SumLayer) -> dict[str, Any]:
+    table, groups = program.sum_tables[layer.table], len(layer.blocks)
+    pattern, tile = table.pattern, program.tile
+    edges = pattern.edges * groups
+    grid = _tile_grid(program, layer)
+    tiles = int(np.count_nonzero(grid)) * groups
+    leaves = sum(len(t.leaves) for t in layer.terms)
+    why = table.choice.why
+    if leaves:
+        why += f"; {leaves} leaf vector{'s' if leaves > 1 else ''} a block looked up on the way in, never stored"
+    # Upward, downward and statistics each multiply and add once an edge; products add once a factor and element.
+    flops = groups * (6 * pattern.edges + 2 * layer.elements * _arity(layer.terms) + 8 * (layer.elements + layer.nodes))
+    return {
+        "kernel": table.choice.kernel.name, "why": why, "edges": edges, "tiles": tiles, "cells": tiles * tile * tile,
+        "rejected": [{"kernel": n, "reason": r} for n, r in table.choice.rejected],
+        "padding": _padding(edges, tiles * tile * tile), "flops": flops, "parameter_bytes": edges * program.dtype.itemsize,
+    }
+
+
+def _arity(terms: tuple[Term, ...]) -> int:
+    return max(len(t.factors) + len(t.leaves) for t in terms)
+
+
+def _padding(edges: int, cells: int) -> float:
+    return 1.0 - edges / cells if cells else 0.0
+
+
+def _tile_grid(program: Program, layer: SumLayer) -> npt.NDArray[np.bool_]:
+    """Which tiles of one block's weight matrix hold an edge."""
+    pattern, tile = program.sum_tables[layer.table].pattern, program.tile
+    rows, cols = -(-pattern.nodes // tile), -(-pattern.elements // tile)
+    if pattern.rows is None or pattern.cols is None:
+        return np.ones((rows, cols), dtype=bool)
+    padded = np.zeros((rows * tile, cols * tile), dtype=bool)
+    padded[: pattern.nodes, : pattern.elements] = pattern.mask().numpy()
+    return padded.reshape(rows, tile, cols, tile).any((1, 3))
+
+
+def _memory(program: Program) -> list[dict[str, Any]]:
+    """Every buffer of a training step. Parameters are whole bytes; values and flows are bytes for one sample."""
+    size = program.dtype.itemsize
+    parts: list[tuple[str, str, int]] = []
+    for i, sums in enumerate(program.sum_tables):
+        parts.append((f"sum weights {i} {sums.shape}", "parameters", _count(sums.shape) * size))
+    for i, leaf in enumerate(program.leaf_tables):
+        parts.append((f"{leaf.distribution.name} leaves {i} {leaf.shape}", "parameters", _count(leaf.shape) * size))
+        if leaf.categories is not None:
+            lookup = len(leaf.parameters) * (leaf.categories + 1) * leaf.nodes
+            parts.append((f"log probabilities {i}", "parameters", lookup * size))
+    for width, rows in program.value_rows.items():
+        parts.append((f"values of {rows} units of {width}", "values", rows * width * size))
+    for width, rows in program.element_rows.items():
+        parts.append((f"elements, then flows, {rows} rows of {width}", "flows", rows * width * size))
+    parts.append((f"scales of {program.num_units} units", "values", program.num_units * 8))
+    out, offset = [], 0
+    for name, purpose, count in parts:
+        out.append({"name": name, "purpose": purpose, "offset": offset, "bytes": count})
+        offset += count
+    return out
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    size = 1
+    for extent in shape:
+        size *= extent
+    return size
+
+
+def occupancy(program: Program, layer: int, max_side: int) -> npt.NDArray[np.uint8]:
+    """See :meth:`Program.occupancy`."""
+    if not 0 <= layer < len(program.layers):
+        raise OptionError(f"layer must lie in 0…{len(program.layers) - 1}, got {layer}")
+    found = program.layers[layer]
+    if not isinstance(found, SumLayer):
+        raise OptionError(f"layer {layer} is a {found.kind} layer; only sum layers have weights")
+    mask = program.sum_tables[found.table].pattern.mask().numpy().astype(np.float64)
+    bin_rows, bin_cols = (-(-extent // max_side) for extent in mask.shape)
+    rows, cols = -(-mask.shape[0] // bin_rows), -(-mask.shape[1] // bin_cols)
+    total = np.zeros((rows * bin_rows, cols * bin_cols))
+    area = np.zeros_like(total)
+    total[: mask.shape[0], : mask.shape[1]] = mask
+    area[: mask.shape[0], : mask.shape[1]] = 1
+    shape = (rows, bin_rows, cols, bin_cols)
+    density = total.reshape(shape).sum((1, 3)) / area.reshape(shape).sum((1, 3))
+    return np.ceil(density * 255).astype(np.uint8)
+
+
+def explain_program(program: Program) -> str:
+    """See :meth:`Program.explain`."""
+    data = describe_program(program)
+    circuit, totals = program.circuit, data["totals"]
+    fused_products = sum(1 for b in circuit.blocks if b not in program.address and b.children)
+    fused_leaves = sum(1 for b in circuit.blocks if b not in program.address and not b.children)
+    lines = [
+        f"{circuit!r}",
+        f"compiled for {data['device']} in {data['dtype']}: {totals['layers']} layers, {totals['units']:,} units in memory; "
+        f"{fused_products:,} products and {fused_leaves:,} leaf vectors fused into the sums above them",
+        f"parameters {_bytes(totals['parameter_bytes'])}; a training step needs {_bytes(totals['value_bytes'])} and "
+        f"{totals['flops'] / 1e6:.2f} MFLOP a sample; tiles of {program.tile}: {totals['padding']:.1%} padding",
+    ]
+    shapes = Counter((d["kind"], d["kernel"], d["groups"], d["nodes"], d["elements"], d["why"]) for d in data["layers"])
+    for (kind, kernel, groups, nodes, elements, why), times in shapes.items():
+        size = f"{nodes}" if kind == "input" else f"{elements} → {nodes}"
+        repeated = f" ({times} such layers)" if times > 1 else ""
+        lines.append(f"  {kind:7s} {groups:5d} × [{size}]  {kernel}: {why}{repeated}")
+    seen = set()
+    for d in data["layers"]:
+        for r in d["rejected"]:
+            if (r["kernel"], r["reason"]) not in seen:
+                seen.add((r["kernel"], r["reason"]))
+                lines.append(f"  not {r['kernel']}: {r['reason']}")
+    return "\n".join(lines)
+
+
+def _bytes(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.1f} {unit}" if unit != "B" else f"{count} B"
+        value /= 1024
+    raise AssertionError("unreachable")

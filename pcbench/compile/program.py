@@ -1,0 +1,104 @@
+"""The compiled circuit: layers, tables, and the size of every buffer an evaluation needs. Frozen, and without state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..circuit import Block, Circuit, InputBlock
+from ..errors import CircuitError, OptionError, hinted
+from .check import check
+from .group import Grouping
+from .layers import Layer, LeafTable, SumTable
+from .lower import lower
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A circuit compiled for one device and precision.
+
+    Attributes:
+        circuit: what was compiled; nothing is written on it.
+        device, dtype: where and in which precision values are kept.
+        tile: block size in which views and block-sparse kernels count occupancy.
+        layers: in order of evaluation.
+        sum_tables, leaf_tables: layouts of the parameters.
+        value_rows, element_rows: rows of each arena, by width.
+        num_units: blocks with a value (and a scale per sample) of their own.
+        address: unit block → (row in ``values[nodes]``, unit number).
+        element_of: block → (arena, row, offset) where the downward pass leaves its flow.
+        leaf_use: input block → (leaf table, use).
+    """
+
+    circuit: Circuit
+    device: torch.device
+    dtype: torch.dtype
+    tile: int
+    layers: tuple[Layer, ...]
+    sum_tables: tuple[SumTable, ...]
+    leaf_tables: tuple[LeafTable, ...]
+    value_rows: dict[int, int]
+    element_rows: dict[int, int]
+    num_units: int
+    address: dict[Block, tuple[int, int]]
+    element_of: dict[Block, tuple[int, int, int]]
+    leaf_use: dict[InputBlock, tuple[int, int]]
+
+    def describe(self) -> dict[str, Any]:
+        """Layers, memory and totals as plain data (JSON types); see :mod:`pcbench.compile.describe`."""
+        from .describe import describe_program
+
+        return describe_program(self)
+
+    def explain(self) -> str:
+        """The compiled layout in words: layers, kernels and why, padding, work and memory."""
+        from .describe import explain_program
+
+        return explain_program(self)
+
+    def occupancy(self, layer: int, max_side: int = 128) -> npt.NDArray[np.uint8]:
+        """Density (0…255) of the weight cells of one block of a sum layer, at most ``max_side`` squares a side."""
+        from .describe import occupancy
+
+        return occupancy(self, layer, max_side)
+
+    def __repr__(self) -> str:
+        return f"Program({len(self.layers)} layers, {self.num_units:,} units, {self.device}, {str(self.dtype)[6:]})"
+
+
+@hinted
+def compile(
+    circuit: Circuit, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, tile: int = 32
+) -> Program:
+    """Compile a circuit: lower (fuse products and leaves), group (layers of one shape), choose kernels, check.
+
+    Args:
+        circuit: a smooth and decomposable circuit.
+        device: ``"cpu"``.
+        dtype: ``torch.float32`` or ``torch.float64``.
+        tile: block size in which occupancy and padding are reported, a power of two.
+
+    Raises:
+        CircuitError: when the circuit was built with ``checked=False``.
+        OptionError: for a device or dtype there is no kernel for.
+    """
+    if not circuit.checked:
+        raise CircuitError("this circuit was built with checked=False; only smooth, decomposable circuits can be compiled")
+    device = torch.device(device)
+    if device.type != "cpu":
+        raise OptionError(f"device {str(device)!r}: this version has kernels for 'cpu' only")
+    if dtype not in (torch.float32, torch.float64):
+        raise OptionError(f"dtype {dtype}: expected torch.float32 or torch.float64")
+    if tile < 1 or tile & (tile - 1):
+        raise OptionError(f"tile must be a power of two, got {tile}")
+    grouping = Grouping(circuit, lower(circuit))
+    program = Program(
+        circuit, device, dtype, tile, grouping.layers, grouping.sum_tables, grouping.leaf_tables,
+        grouping.value_rows, grouping.element_rows, grouping.num_units, grouping.address, grouping.term_of, grouping.leaf_use,
+    )
+    check(program)
+    return program

@@ -1,0 +1,59 @@
+"""The max-product pass: for every node, the log value of the best tree below it (one child at each sum, a mode at each leaf)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..compile import InputLayer, ProductLayer, Program, SumLayer
+from ..distributions import Distribution
+from .evidence import Batch
+from .model import Parameters
+from .upward import Activations, LeafRule, collect_outputs, evaluate_inputs, evaluate_products, fill_elements, prepare
+from .workspace import Workspace
+
+
+def _best_soft(likelihood: Tensor, logs: Tensor) -> Tensor:
+    return (likelihood.log()[:, :, None] + logs[None]).amax(1)
+
+
+def _best_missing(family: Distribution, parameters: Tensor) -> Tensor:
+    mode = family.mode(parameters)  # one value a node, so densities are taken column by column
+    columns = parameters.transpose(1, 2)[..., None]  # [n, N, S, 1]
+    return family.log_density(columns, mode[..., None])[..., 0, 0]
+
+
+#: A leaf that is not observed takes its mode; soft evidence, its best weighted value.
+MAX_RULE = LeafRule(_best_soft, _best_missing)
+
+
+def max_product(
+    program: Program, parameters: Parameters, batch: Batch, workspace: Workspace | None = None
+) -> Activations:
+    """Max-product evaluation; elements are kept in the log domain, relative to their maximum."""
+    lookups = []
+    for table in parameters.lookups:
+        best = None if table is None else table.clone()
+        if best is not None:
+            best[:, -1] = best[:, :-1].amax(1)
+        lookups.append(best)
+    modes = Parameters(parameters.weights, parameters.leaves, tuple(lookups))
+    act = prepare(program, modes, batch, workspace or Workspace(), True, MAX_RULE)
+    logs = [w.log() for w in parameters.weights]
+    for layer in program.layers:
+        if isinstance(layer, InputLayer):
+            evaluate_inputs(act, layer)
+        elif isinstance(layer, ProductLayer):
+            evaluate_products(act, layer)
+        else:
+            assert isinstance(layer, SumLayer)
+            for a, b in act.chunks(layer):
+                x = act.elements[layer.elements][layer.element_row + a : layer.element_row + b]
+                fill_elements(act, layer, a, b, x)
+                y = act.values[layer.nodes][layer.value_row + a : layer.value_row + b]
+                kernel = program.sum_tables[layer.table].choice.kernel
+                rows = layer.parameters
+                weights = logs[layer.table][rows][a:b]
+                kernel.max_plus(x, weights, y)
+    act.log_likelihood = collect_outputs(act)
+    return act

@@ -1,0 +1,127 @@
+"""The M step: expected counts → a new model."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pcbench_kernels.cpu.em import sum_update
+
+from ..compile import LeafTable, SumTable
+from ..errors import DataError, OptionError, hinted
+from .model import Model, Parameters, lookup_table
+from .statistics import Statistics
+from .workspace import CHUNK_BYTES
+
+
+@hinted
+def maximise(
+    model: Model, statistics: Statistics, step_size: float = 1.0, pseudocount: float = 0.0, recycle: Model | None = None
+) -> Model:
+    """A new model from expected counts; the old one stays as it is.
+
+    Sum weights: ``(flow + α/degree) / (Σ flow + α)``. Leaves: mean parameters ``(Σ flow·t(x) + α·prior) / (Σ flow + α)``.
+    With ``step_size`` η < 1 both are averaged with the old ones, ``(1−η)·old + η·new``, leaves in their mean parameters
+    (online EM: Cappé and Moulines 2009). Nodes without flow (and α = 0) keep what they have.
+
+    Args:
+        model: the model under which the statistics were taken.
+        statistics: of one batch or several.
+        step_size: η in (0, 1]; 1 is full-batch EM.
+        pseudocount: α ≥ 0 per node.
+        recycle: a model of the same program that nobody needs any more; its memory is used for the result.
+
+    Raises:
+        DataError: when the statistics hold NaN or infinity, or come from no rows.
+        OptionError: for a step size or pseudocount outside its range.
+    """
+    if not 0 < step_size <= 1:
+        raise OptionError(f"step_size must lie in (0, 1], got {step_size}")
+    if not (pseudocount >= 0 and math.isfinite(pseudocount)):
+        raise OptionError(f"pseudocount must be finite and ≥ 0, got {pseudocount}")
+    if statistics.rows <= 0:
+        raise DataError("the statistics come from no rows")
+    program, old = model.program, model.parameters
+    spare = recycle.parameters if recycle is not None and recycle is not model else None
+    weights = []
+    for t, sums in enumerate(program.sum_tables):
+        out = torch.empty_like(old.weights[t]) if spare is None else spare.weights[t]
+        _update_sums(sums, old.weights[t], statistics.weights[t], step_size, pseudocount, out)
+        weights.append(out)
+    leaves, lookups = [], []
+    for t, leaf in enumerate(program.leaf_tables):
+        out = torch.empty_like(old.leaves[t]) if spare is None else spare.leaves[t]
+        known = old.lookups[t]
+        table = None if known is None else torch.empty_like(known) if spare is None else spare.lookups[t]
+        _update_leaves(leaf, old.leaves[t], statistics.leaves[t], step_size, pseudocount, out, table)
+        leaves.append(out)
+        lookups.append(table)
+    return Model(program, Parameters(tuple(weights), tuple(leaves), tuple(lookups)))
+
+
+def _pieces(tensor: Tensor) -> range:
+    """Starts of pieces of the first dimension that stay in cache through all steps of an update."""
+    row = max(1, tensor[0].numel() * tensor.element_size()) if len(tensor) else 1
+    return range(0, len(tensor), max(1, CHUNK_BYTES // row))
+
+
+def _update_sums(table: SumTable, old: Tensor, flows: Tensor, step: float, pseudocount: float, out: Tensor) -> None:
+    kernel, pattern = table.choice.kernel, table.pattern
+    support, row_index = kernel.support(), kernel.row_index()
+    degree: Tensor | float = float(pattern.elements)
+    if support is not None:
+        degree = support.sum(-1, keepdim=True).to(old.dtype)
+    elif row_index is not None:
+        per_row = torch.bincount(row_index)[row_index].to(old.dtype)
+        degree = per_row if flows.ndim == 2 else per_row[:, None, None] * pattern.tile
+    pieces = _pieces(old)
+    for start in pieces:
+        part = slice(start, start + pieces.step)
+        _check_finite(flows[part], "sum")
+        sum_update(old[part], flows[part], degree, row_index, pattern.nodes, step, pseudocount, support, out[part])
+    _keep_frozen(table.trainable, old, out)
+
+
+def _update_leaves(
+    table: LeafTable, old: Tensor, counts: Tensor, step: float, pseudocount: float, out: Tensor, lookup: Tensor | None
+) -> None:
+    family = table.distribution
+    pieces = _pieces(counts)
+    for start in pieces:
+        part = slice(start, start + pieces.step)
+        held, parameters = counts[part], old[part]
+        if table.categories is not None:
+            by_category = held[:, :-1]
+            total = by_category.sum(1, keepdim=True)
+            moments = family.moments_from_counts(by_category)
+        else:
+            total, moments = held[:, :1], held[:, 1:]
+        _check_finite(total, "leaf")
+        precise = parameters.to(moments.dtype)
+        empty = (total + pseudocount) <= 0
+        if pseudocount > 0:
+            moments = moments + pseudocount * family.prior_moments(precise)
+        moments = moments / (total + pseudocount).masked_fill_(empty, 1.0)
+        if step != 1.0:
+            moments.lerp_(family.moments(precise), 1.0 - step)
+        fresh = family.from_moments(moments)
+        if bool(empty.any()):
+            fresh = torch.where(empty, precise, fresh)
+        out[part] = fresh
+        if table.trainable is not None:
+            out[part][~table.trainable[part]] = parameters[~table.trainable[part]]
+        if lookup is not None:
+            lookup_table(table, out[part], lookup[part])
+
+
+def _keep_frozen(trainable: Tensor | None, old: Tensor, out: Tensor) -> None:
+    if trainable is not None:
+        out[~trainable] = old[~trainable]
+
+
+def _check_finite(flows: Tensor, what: str) -> None:
+    # A sum is NaN or infinite whenever one of its addends is: one number to look at.
+    if not math.isfinite(float(flows.sum())):
+        raise DataError(f"the expected counts of a {what} layer hold NaN or infinity; the model was not changed")

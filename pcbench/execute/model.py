@@ -1,0 +1,145 @@
+"""Parameters in a program's layout, and the pair of both: a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ..circuit import Circuit, Parameter, SumBlock, check_weights, initial_values
+from ..compile import LeafTable, Program, compile
+from ..errors import CircuitError, ParameterError, hinted
+from ..scope import Finite
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """All parameters of a program. Never written after they are made.
+
+    Attributes:
+        weights: one tensor ``[P, *form]`` for each sum table, linear domain.
+        leaves: one tensor ``[P, S, N]`` for each leaf table.
+        lookups: for each leaf table over a finite domain, log probabilities ``[P, C+1, N]``; the last row is 0: « missing ».
+    """
+
+    weights: tuple[Tensor, ...]
+    leaves: tuple[Tensor, ...]
+    lookups: tuple[Tensor | None, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory held, lookup tables included, in bytes."""
+        held = [*self.weights, *self.leaves, *(t for t in self.lookups if t is not None)]
+        return sum(t.numel() * t.element_size() for t in held)
+
+
+def lookup_table(table: LeafTable, leaves: Tensor, out: Tensor | None = None) -> Tensor | None:
+    """The log probabilities ``[P, C+1, N]`` of a leaf table, or ``None`` when its leaves are not looked up."""
+    if table.categories is None:
+        return None
+    if out is None:
+        out = leaves.new_empty(len(leaves), table.categories + 1, table.nodes)
+    out[:, :-1] = table.distribution.log_table(leaves, Finite(table.categories))
+    out[:, -1] = 0
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A program and parameters for it. Both are frozen: learning makes a new model."""
+
+    program: Program
+    parameters: Parameters
+
+    @classmethod
+    @hinted
+    def create(cls, circuit: Circuit | Program, seed: int = 0, data: Tensor | None = None) -> Model:
+        """A model with the circuit's own parameter values, and random ones where it has none.
+
+        Args:
+            circuit: a circuit (compiled for the CPU in float32) or a program.
+            seed: of the random values.
+            data: ``[B, V]``; leaves then start at the location and scale of their column.
+        """
+        program = circuit if isinstance(circuit, Program) else compile(circuit)
+        return cls._packed(program, initial_values(program.circuit, seed, data))
+
+    @classmethod
+    def from_values(cls, program: Program, values: dict[Parameter, Tensor]) -> Model:
+        """A model with the given value for every parameter of the circuit.
+
+        Raises:
+            ParameterError: when one is missing, of the wrong shape, negative, not finite or not normalised.
+        """
+        for block in program.circuit.blocks:
+            if not block.children or isinstance(block, SumBlock):
+                where = program.circuit.label(block)
+                parameter = block.parameter  # type: ignore[union-attr]  # products have children and are not sums
+                if parameter not in values:
+                    raise ParameterError(f"{where}: no value for its parameter")
+                value = values[parameter]
+                if tuple(value.shape) != parameter.shape:
+                    raise ParameterError(f"{where}: needs shape {parameter.shape}, got {tuple(value.shape)}")
+                if isinstance(block, SumBlock):
+                    check_weights(value, block.edges, block.nodes, where)
+                elif wrong := block.distribution.invalid(value):  # type: ignore[union-attr]  # an input block
+                    raise ParameterError(f"{where}: {wrong}")
+        return cls._packed(program, values)
+
+    @classmethod
+    def _packed(cls, program: Program, values: dict[Parameter, Tensor]) -> Model:
+        weights = []
+        for sums in program.sum_tables:
+            stored = torch.empty(sums.shape, dtype=program.dtype)
+            for row, parameter in enumerate(sums.parameters):
+                stored[row] = sums.choice.kernel.pack(values[parameter].to(program.dtype))
+            weights.append(stored)
+        leaves = []
+        for leaf in program.leaf_tables:
+            stored = torch.empty(leaf.shape, dtype=program.dtype)
+            for row, parameter in enumerate(leaf.parameters):
+                stored[row] = values[parameter].to(program.dtype)
+            leaves.append(stored)
+        lookups = tuple(lookup_table(t, v) for t, v in zip(program.leaf_tables, leaves, strict=True))
+        return cls(program, Parameters(tuple(weights), tuple(leaves), lookups))
+
+    @property
+    def circuit(self) -> Circuit:
+        return self.program.circuit
+
+    def values(self) -> dict[Parameter, Tensor]:
+        """A copy of every parameter, in the circuit's shapes."""
+        out: dict[Parameter, Tensor] = {}
+        for sums, stored in zip(self.program.sum_tables, self.parameters.weights, strict=True):
+            for row, parameter in enumerate(sums.parameters):
+                out[parameter] = sums.choice.kernel.unpack(stored[row]).clone()
+        for leaf, stored in zip(self.program.leaf_tables, self.parameters.leaves, strict=True):
+            for row, parameter in enumerate(leaf.parameters):
+                out[parameter] = stored[row].clone()
+        return out
+
+    def recompiled(self, program: Program) -> Model:
+        """The same parameters under another program of the same circuit (another precision, say).
+
+        Raises:
+            CircuitError: when the program was compiled from another circuit.
+        """
+        if program.circuit is not self.circuit:
+            raise CircuitError("the program was compiled from another circuit")
+        return self._packed(program, self.values())
+
+    def clone(self) -> Model:
+        """A copy that shares no memory with this model."""
+        p = self.parameters
+        lookups = tuple(None if t is None else t.clone() for t in p.lookups)
+        return Model(self.program, Parameters(tuple(w.clone() for w in p.weights), tuple(v.clone() for v in p.leaves), lookups))
+
+    @cached_property
+    def description(self) -> str:
+        """One line for people."""
+        return f"{self.circuit!r} on {self.program.device}"
+
+    def __repr__(self) -> str:
+        return f"Model({self.description})"

@@ -1,0 +1,79 @@
+"""Values and flows of every block, for views, lessons and tests: the passes' results in the circuit's own terms."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..circuit import Block, InputBlock, ProductBlock
+from .downward import downward
+from .evidence import Batch, Data, Evidence
+from .model import Model
+from .upward import upward
+
+
+def node_values(model: Model, evidence: Data) -> dict[Block, Tensor]:
+    """Log value of every node, ``[B, N]`` float64 in nats, for every block."""
+    batch = Batch.of(model.program, Evidence.of(evidence))
+    act = upward(model.program, model.parameters, batch)
+    out: dict[Block, Tensor] = {}
+    for block in model.circuit.blocks:
+        place = model.program.address.get(block)
+        if place is not None:
+            row, unit = place
+            out[block] = act.values[block.nodes][row].double() + act.scales[unit][:, None]
+        elif isinstance(block, InputBlock):
+            out[block] = _leaf_values(model, batch, block)
+        else:
+            assert isinstance(block, ProductBlock)  # sums always have a value of their own
+            parts = [out[c] if block.index is None else out[c][:, block.index[:, k]] for k, c in enumerate(block.children)]
+            out[block] = torch.stack(parts).sum(0)
+    return out
+
+
+def _leaf_values(model: Model, batch: Batch, block: InputBlock) -> Tensor:
+    table, use = model.program.leaf_use[block]
+    lookup, codes = model.parameters.lookups[table], batch.codes[table]
+    assert lookup is not None and codes is not None
+    soft = batch.soft.get(block.variable.index)
+    if soft is None:
+        return lookup.view(-1, block.nodes)[codes[use]].double()
+    row = int(model.program.leaf_tables[table].rows[use])
+    values = (soft.to(lookup.dtype) @ lookup[row, : soft.shape[-1]].exp()).log().double()
+    return values.expand(batch.size, block.nodes)
+
+
+def node_flows(model: Model, evidence: Data, seeds: Tensor | None = None) -> dict[Block, Tensor]:
+    """Flow of every node, ``[B, N]`` float64, for every block: the probability that the node is active, row by row.
+
+    ``seeds`` ``[B, outputs]`` is the flow into the root nodes, by default 1 into each.
+    """
+    batch = Batch.of(model.program, Evidence.of(evidence))
+    act = upward(model.program, model.parameters, batch, keep_elements=True)
+    downward(act, seeds)
+    if seeds is None:
+        seeds = torch.ones_like(act.log_likelihood)
+    seeds = torch.where(torch.isfinite(act.log_likelihood), seeds.double(), 0.0)
+    columns: dict[Block, list[int]] = {}
+    column = 0
+    for root in model.circuit.roots:
+        columns.setdefault(root, []).append(column)
+        column += root.nodes
+    flows = {b: torch.zeros(batch.size, b.nodes, dtype=torch.float64) for b in model.circuit.blocks}
+    parents = model.circuit.parents()
+    for block in reversed(model.circuit.blocks):
+        total = flows[block]
+        for first in columns.get(block, []):
+            total += seeds[:, first : first + block.nodes]
+        for parent in dict.fromkeys(parents[block]):
+            offset = 0
+            for k, child in enumerate(parent.children):
+                if child is block:
+                    if isinstance(parent, ProductBlock):
+                        index = torch.arange(block.nodes) if parent.index is None else parent.index[:, k]
+                        total.index_add_(1, index, flows[parent])
+                    else:
+                        width, row, _ = model.program.element_of[parent]
+                        total += act.elements[width][row][:, offset : offset + block.nodes].double()
+                offset += child.nodes
+    return flows

@@ -1,0 +1,57 @@
+"""Expected counts: what the E step leaves for the M step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..compile import LeafTable, Program
+
+
+@dataclass(eq=False)
+class Statistics:
+    """Expected counts of one batch or of many.
+
+    Attributes:
+        weights: for each sum table ``[P, *form]``, the flow through every edge, summed over rows.
+        leaves: for each leaf table; over a finite domain ``[P, C+1, N]``, the flow into each node by category (the last
+            one, « missing », is not used); otherwise float64 ``[P, 1+T, N]``: total flow, then flow-weighted sufficient statistics.
+        rows: number of data rows (or their total weight).
+        log_likelihood: sum over rows, nats.
+    """
+
+    weights: list[Tensor]
+    leaves: list[Tensor]
+    rows: float = 0.0
+    log_likelihood: float = 0.0
+
+    @classmethod
+    def zeros(cls, program: Program) -> Statistics:
+        """Statistics of no data."""
+        weights = [torch.zeros(t.shape, dtype=program.dtype) for t in program.sum_tables]
+        return cls(weights, [torch.zeros(_leaf_shape(t), dtype=_leaf_dtype(t, program)) for t in program.leaf_tables])
+
+    def add_(self, other: Statistics) -> Statistics:
+        """Add another batch's statistics to these."""
+        for mine, theirs in zip([*self.weights, *self.leaves], [*other.weights, *other.leaves], strict=True):
+            mine.add_(theirs)
+        self.rows += other.rows
+        self.log_likelihood += other.log_likelihood
+        return self
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory held, in bytes."""
+        return sum(t.numel() * t.element_size() for t in [*self.weights, *self.leaves])
+
+
+def _leaf_shape(table: LeafTable) -> tuple[int, ...]:
+    rows = table.distribution.num_moments if table.categories is None else table.categories
+    return (len(table.parameters), rows + 1, table.nodes)
+
+
+def _leaf_dtype(table: LeafTable, program: Program) -> torch.dtype:
+    # Sums of squares of real data cancel badly in float32; these tensors are small.
+    return torch.float64 if table.categories is None else program.dtype

@@ -1,0 +1,57 @@
+"""Whole steps: evidence in, likelihoods or statistics out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..errors import hinted
+from .downward import downward
+from .evidence import Batch, Data, Evidence
+from .model import Model
+from .statistics import Statistics
+from .upward import upward
+from .workspace import Workspace
+
+
+@hinted
+def forward(model: Model, evidence: Data, workspace: Workspace | None = None) -> Tensor:
+    """Log-likelihood of the evidence in nats: ``[B, outputs]`` float64; −∞ where it is impossible.
+
+    Raises:
+        DataError: when the evidence does not fit the variables.
+    """
+    with torch.no_grad():
+        batch = Batch.of(model.program, Evidence.of(evidence))
+        return upward(model.program, model.parameters, batch, workspace).log_likelihood
+
+
+@hinted
+def expectation(
+    model: Model,
+    evidence: Data,
+    workspace: Workspace | None = None,
+    into: Statistics | None = None,
+    clock: Callable[[str], None] | None = None,
+) -> tuple[Statistics, Tensor]:
+    """The E step on one batch: expected counts, and the log-likelihood ``[B, outputs]``.
+
+    Args:
+        model: program and parameters.
+        evidence: the batch; rows of probability zero add nothing to the counts.
+        workspace: buffers to use again.
+        into: statistics to add to; fresh ones where left out.
+        clock: called with ``"forward"`` and ``"backward"`` at the end of each part.
+    """
+    with torch.no_grad():
+        batch = Batch.of(model.program, Evidence.of(evidence))
+        act = upward(model.program, model.parameters, batch, workspace, keep_elements=True)
+        if clock is not None:
+            clock("forward")
+        statistics = Statistics.zeros(model.program) if into is None else into
+        downward(act, statistics=statistics)
+        if clock is not None:
+            clock("backward")
+        return statistics, act.log_likelihood

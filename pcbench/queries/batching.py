@@ -1,0 +1,27 @@
+"""Run a query over rows in batches that fit in memory. Answers do not depend on where batches are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..errors import DataError, OptionError
+from ..execute import Evidence, Model
+
+#: Bytes of values that a batch may take when the caller does not say how many rows to take at once.
+BATCH_BYTES = 256 << 20
+
+
+def batches(model: Model, evidence: Evidence, batch_size: int | None) -> Iterator[tuple[int, Evidence]]:
+    """(first row, evidence) of each batch; the whole evidence is checked before the first one."""
+    evidence.check(model.circuit.variables)
+    if batch_size is None:
+        program = model.program
+        rows = (program.value_rows, program.element_rows)
+        per_row = sum(w * n for arena in rows for w, n in arena.items()) * program.dtype.itemsize
+        batch_size = max(1, min(4096, BATCH_BYTES // max(1, per_row)))
+    if batch_size < 1:
+        raise OptionError(f"batch_size must be at least 1, got {batch_size}")
+    if len(evidence) == 0:
+        raise DataError("the batch is empty")
+    for start in range(0, len(evidence), batch_size):
+        yield start, evidence[start : start + batch_size]
