@@ -21,7 +21,8 @@ SKIP = "PCBENCH_SKIP_FRONTEND"
 def _bundle_module(root: str) -> ModuleType:
     """widgets/bundle.py is a script beside the sources, not a module that anyone could import."""
     spec = importlib.util.spec_from_file_location("pcbench_bundle", Path(root) / "widgets" / "bundle.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

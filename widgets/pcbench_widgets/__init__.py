@@ -1,1 +1,5 @@
-"""The notebook face of pcbench."""
+"""The notebook face of pcbench: one widget with a circuit view, the compiled layout and a training dashboard."""
+
+from .workbench import Workbench, layout, monitor, show
+
+__all__ = ["Workbench", "layout", "monitor", "show"]

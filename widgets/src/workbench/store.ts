@@ -2,7 +2,7 @@
 
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { History } from "./history";
-import type { Circuit, Command, Have, ImageGroup, Incoming, LogEntry, Occupancy, Outgoing, Program, Status } from "./protocol";
+import type { Circuit, Command, Have, ImageGroup, Incoming, Layer, LogEntry, Occupancy, Outgoing, Program, Status } from "./protocol";
 
 const LOG_LIMIT = 500;
 
@@ -132,18 +132,20 @@ export function selectBlocks(store: Store, blocks: Iterable<number>): void {
   const layer = first.done ? undefined : program?.layers.find((l) => l.blocks.includes(first.value));
   store.setState({ selection, selectedLayer: layer?.index ?? null });
   store.send({ type: "select", blocks: [...selection] });
-  if (layer) requestOccupancy(store, layer.index);
+  if (layer) requestOccupancy(store, layer);
 }
 
 export function selectLayer(store: Store, index: number | null): void {
   const layer = store.getState().program?.layers.find((l) => l.index === index);
   store.setState({ selectedLayer: layer?.index ?? null, selection: new Set(layer?.blocks ?? []) });
   store.send({ type: "select", blocks: layer?.blocks ?? [] });
-  if (layer) requestOccupancy(store, layer.index);
+  if (layer) requestOccupancy(store, layer);
 }
 
-function requestOccupancy(store: Store, layer: number): void {
-  if (store.getState().occupancy?.layer !== layer) store.send({ type: "occupancy", layer });
+/** Only sums have weights, and so a map of them. */
+function requestOccupancy(store: Store, layer: Layer): void {
+  if (layer.kind !== "sum" || store.getState().occupancy?.layer === layer.index) return;
+  store.send({ type: "occupancy", layer: layer.index });
 }
 
 /** Called now and then: after three missed heartbeats the kernel is taken for gone, and the view says so. */

@@ -1,0 +1,163 @@
+"""From a training run to the view: the trainer only enqueues; the workbench's thread joins, keeps and sends."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from .points import Point, PointHistory, Summary
+from .protocol import Message, log_message, points_message
+
+POINTS_PER_MESSAGE = 25
+"""A fast run of a second still draws a curve: several points share one message."""
+BACKLOG = 100_000
+LOG_LIMIT = 500
+LOGGED = frozenset({"state", "message", "checkpoint", "error", "validation"})
+RATE_WINDOW = 5.0
+ENDED = frozenset({"finished", "failed"})
+
+
+class EventLike(Protocol):
+    """What a run reports; `pcbench.learn.Event` is one."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def time(self) -> float: ...
+    @property
+    def metrics(self) -> Mapping[str, float]: ...
+    @property
+    def text(self) -> str: ...
+
+
+class RunLike(Protocol):
+    """The handle of a run in the background; `pcbench.learn.Run` is one."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def total_steps(self) -> int: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def stop(self) -> None: ...
+    def step_once(self) -> None: ...
+    def events(self, since: int = 0) -> Any: ...
+    def subscribe(self, callback: Callable[[Any], None]) -> Callable[[], None]: ...
+
+
+Send = Callable[[Message], None]
+
+
+class RunFeed:
+    """Follows one run, and sends what is new through `send` whenever `publish` is called, until `close`."""
+
+    def __init__(self, number: int, run: RunLike, send: Send, tensor_cores: str = "") -> None:
+        self.number = number
+        self.run = run
+        self._send = send
+        self._tensor_cores = tensor_cores
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._queue: deque[EventLike] = deque(maxlen=BACKLOG)
+        self._history = PointHistory()
+        self._log: deque[dict[str, Any]] = deque(maxlen=LOG_LIMIT)
+        self._logged = 0
+        self._seen = 0
+        self._elapsed = 0.0
+        self._rates: deque[tuple[float, int]] = deque()
+        self._status: dict[str, Any] | None = None
+        # Subscribe first and read the past second: an event in between comes twice and is dropped by its number.
+        self._unsubscribe = run.subscribe(self._enqueue)
+        self._absorb(list(run.events(0)), most=1000)
+
+    def _enqueue(self, event: EventLike) -> None:
+        """Runs in the trainer's thread: an append to a deque, and nothing else."""
+        self._queue.append(event)
+
+    def close(self) -> None:
+        self._unsubscribe()
+
+    def publish(self) -> None:
+        """Sends what came since the last time: at most one message of points, whatever the trainer's pace."""
+        with self._sending:
+            fresh = []
+            while self._queue:
+                fresh.append(self._queue.popleft())
+            points, entries = self._absorb(fresh, most=POINTS_PER_MESSAGE)
+            if points:
+                self._send(points_message(self.number, points, reset=False))
+            if entries:
+                self._send(log_message(self.number, entries, reset=False))
+            status = self.status()
+            if status != self._status:
+                self._status = status
+                self._send(({"type": "status", "status": status}, []))
+
+    def sync(self, run: int, seq: int, log: int) -> None:
+        """Sends everything that a view lacks, given what it says it has."""
+        with self._sending:
+            with self._lock:
+                points, reset = self._history.since(seq if run == self.number else 0)
+                anew = run != self.number
+                entries = [entry for entry in self._log if anew or entry["seq"] > log]
+            self._send(({"type": "status", "status": self.status()}, []))
+            self._send(points_message(self.number, points, reset=reset or anew))
+            self._send(log_message(self.number, entries, reset=anew))
+
+    def _absorb(self, events: list[EventLike], most: int) -> tuple[list[Point], list[dict[str, Any]]]:
+        with self._lock:
+            measured: list[Point] = []
+            entries: list[dict[str, Any]] = []
+            for event in events:
+                if event.seq <= self._seen:
+                    continue
+                self._seen = event.seq
+                self._elapsed = max(self._elapsed, event.time)
+                if event.metrics:
+                    metrics = {name: Summary.of(float(value)) for name, value in event.metrics.items()}
+                    measured.append(Point(0, 0, event.step, event.epoch, event.time, metrics))
+                if event.kind in LOGGED:
+                    entries.append(self._entry(event))
+            if measured:
+                self._rates.append((measured[-1].time, measured[-1].step))
+                while len(self._rates) > 2 and self._rates[-1][0] - self._rates[0][0] > RATE_WINDOW:
+                    self._rates.popleft()
+            self._log.extend(entries)
+            return self._history.add(measured, most), entries
+
+    def _entry(self, event: EventLike) -> dict[str, Any]:
+        self._logged += 1
+        text = event.text or ", ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
+        return {"seq": self._logged, "kind": event.kind, "step": event.step, "time": event.time, "text": text}
+
+    def status(self) -> dict[str, Any]:
+        state, step, total = self.run.state, self.run.step, self.run.total_steps
+        return {
+            "run": self.number,
+            "state": state,
+            "step": step,
+            "total": total,
+            "epoch": self.run.epoch,
+            "elapsed": self._elapsed,
+            "eta": self._eta(state, step, total),
+            "tensorCores": self._tensor_cores,
+        }
+
+    def _eta(self, state: str, step: int, total: int) -> float | None:
+        """From the pace of the last seconds; a mean over the whole run would carry a slow start along."""
+        if state in ENDED or len(self._rates) < 2 or total <= 0:
+            return None
+        (t0, s0), (t1, s1) = self._rates[0], self._rates[-1]
+        return None if s1 <= s0 else max(0, total - step) * (t1 - t0) / (s1 - s0)

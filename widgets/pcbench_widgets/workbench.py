@@ -1,0 +1,254 @@
+"""The `Workbench` widget: circuit, compiled layout, training and pictures in one place of a notebook."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from pcbench.circuit import Circuit, describe
+
+from . import fallback, front_end, png
+from .device import tensor_core_text
+from .feed import RunFeed, RunLike
+from .protocol import Message, circuit_message, occupancy_message, program_message
+
+PANES = ("circuit", "program", "training")
+TICK = 0.1
+"""Seconds between two rounds of the publisher: at most ten messages of points a second, however fast the trainer is."""
+BEAT = 2.0
+GROUPS = 12
+_COMMANDS = {"pause": "pause", "resume": "resume", "stop": "stop", "step": "step_once"}
+
+
+class Workbench(anywidget.AnyWidget):
+    """Shows a circuit, the program it was compiled to, and a training run, and takes gestures from all three.
+
+    Each part may be set, or replaced, at any time::
+
+        bench = Workbench(circuit)
+        bench.program = program
+        bench.run = fit(program, data, background=True)
+        bench                      # the last line of a cell shows it
+
+    `panes` says which parts are on screen (of "circuit", "program", "training"), `height` how high the two upper
+    ones are, in pixels. The view keeps its own zoom and selection; what was clicked is in `selected`.
+    """
+
+    _esm = front_end.script()
+    _css = front_end.style()
+    panes = traitlets.List(traitlets.Enum(PANES), list(PANES)).tag(sync=True)
+    height = traitlets.Int(440, min=160, max=4000).tag(sync=True)
+
+    def __init__(
+        self,
+        circuit: Circuit | None = None,
+        program: Any = None,
+        run: RunLike | None = None,
+        *,
+        panes: Sequence[str] = PANES,
+        height: int = 440,
+    ) -> None:
+        # The lock comes first: the front end may ask for its contents while this is still being built.
+        self._lock = threading.RLock()
+        self._revs = {"circuit": 0, "program": 0, "images": 0}
+        self._circuit: Circuit | None = None
+        self._described: dict[str, Any] | None = None
+        self._program: Any = None
+        self._layout: dict[str, Any] | None = None
+        self._feed: RunFeed | None = None
+        self._runs = 0
+        self._groups: list[dict[str, Any]] = []
+        self._pictures: list[list[bytes]] = []
+        self._selected: tuple[int, ...] = ()
+        self._closed = threading.Event()
+        super().__init__(panes=list(panes), height=height)
+        self.on_msg(self._receive)
+        if circuit is not None:
+            self.circuit = circuit
+        if program is not None:
+            self.program = program
+        if run is not None:
+            self.run = run
+        threading.Thread(target=self._publish, name="pcbench-workbench", daemon=True).start()
+
+    # ---- what is shown -------------------------------------------------------------------------------------------
+    @property
+    def circuit(self) -> Circuit | None:
+        """The circuit on screen."""
+        return self._circuit
+
+    @circuit.setter
+    def circuit(self, circuit: Circuit | None) -> None:
+        described = None if circuit is None else describe(circuit)
+        with self._lock:
+            self._circuit, self._described = circuit, described
+            self._revs["circuit"] += 1
+            self._selected = ()
+            self._send(circuit_message(self._revs["circuit"], described))
+
+    @property
+    def program(self) -> Any:
+        """The compiled program on screen."""
+        return self._program
+
+    @program.setter
+    def program(self, program: Any) -> None:
+        described = None if program is None else program.describe()
+        with self._lock:
+            self._program, self._layout = program, described
+            self._revs["program"] += 1
+            self._send(program_message(self._revs["program"], described))
+
+    @property
+    def run(self) -> RunLike | None:
+        """The training run that the dashboard follows; another one starts a new curve."""
+        return None if self._feed is None else self._feed.run
+
+    @run.setter
+    def run(self, run: RunLike) -> None:
+        with self._lock:
+            if self._feed is not None:
+                self._feed.close()
+            self._runs += 1
+            self._feed = RunFeed(self._runs, run, self._send, tensor_core_text())
+            self._feed.sync(0, 0, 0)
+
+    @property
+    def selected(self) -> tuple[int, ...]:
+        """Ids of the blocks that were last clicked, in the circuit or through a layer."""
+        return self._selected
+
+    def show_images(self, images: Sequence[Any], captions: Sequence[str] | None = None, title: str = "") -> None:
+        """Adds a row of pictures beneath the other panes; the newest row is on top, and the last twelve stay.
+
+        `images` are arrays of uint8, [H, W] grey or [H, W, 3] colour; `captions`, if given, one text a picture.
+        """
+        texts = [""] * len(images) if captions is None else [str(caption) for caption in captions]
+        if len(texts) != len(images):
+            raise ValueError(f"{len(images)} pictures and {len(texts)} captions: give one caption a picture, or none")
+        encoded = [png.encode(image) for image in images]
+        entries = [
+            {"caption": caption, "width": width, "height": height}
+            for caption, (_, width, height) in zip(texts, encoded, strict=True)
+        ]
+        with self._lock:
+            self._revs["images"] += 1
+            self._groups = [*self._groups, {"id": self._revs["images"], "title": title, "images": entries}][-GROUPS:]
+            self._pictures = [*self._pictures, [data for data, _, _ in encoded]][-GROUPS:]
+            self._send(self._images_message())
+
+    def clear_images(self) -> None:
+        """Takes all pictures off the screen."""
+        with self._lock:
+            self._revs["images"] += 1
+            self._groups, self._pictures = [], []
+            self._send(self._images_message())
+
+    def close(self) -> None:
+        """Takes the widget off the screen and ends its thread. The training run goes on."""
+        self._closed.set()
+        with self._lock:
+            if self._feed is not None:
+                self._feed.close()
+        super().close()
+
+    # ---- messages ------------------------------------------------------------------------------------------------
+    def _send(self, message: Message) -> None:
+        content, buffers = message
+        self.send(content, buffers)
+
+    def _images_message(self) -> Message:
+        message = {"type": "images", "rev": self._revs["images"], "groups": self._groups}
+        return message, [data for pictures in self._pictures for data in pictures]
+
+    def _receive(self, _: Any, content: dict[str, Any], __: Any) -> None:
+        kind = content.get("type")
+        if kind == "sync":
+            self._sync(content["have"])
+        elif kind == "command":
+            self._command(content["id"], content["op"])
+        elif kind == "occupancy":
+            self._occupancy(int(content["layer"]))
+        elif kind == "select":
+            self._selected = tuple(int(block) for block in content["blocks"])
+
+    def _sync(self, have: dict[str, int]) -> None:
+        """A view came, or came back, and says what it has: it gets the rest, and a whole history after a reload."""
+        with self._lock:
+            if have["circuit"] != self._revs["circuit"]:
+                self._send(circuit_message(self._revs["circuit"], self._described))
+            if have["program"] != self._revs["program"]:
+                self._send(program_message(self._revs["program"], self._layout))
+            if have["images"] != self._revs["images"]:
+                self._send(self._images_message())
+            feed = self._feed
+        self._beat()
+        if feed is not None:
+            feed.sync(have["run"], have["seq"], have["log"])
+
+    def _command(self, number: int, op: str) -> None:
+        feed = self._feed
+        ok, text = True, ""
+        if feed is None or op not in _COMMANDS:
+            ok, text = False, "There is no run to steer." if feed is None else f"Unknown command {op!r}."
+        else:
+            try:
+                getattr(feed.run, _COMMANDS[op])()
+            except Exception as error:  # whatever it was, the person at the button must read it
+                ok, text = False, f"{type(error).__name__}: {error}"
+            feed.publish()
+        self._send(({"type": "ack", "id": number, "ok": ok, "text": text}, []))
+
+    def _occupancy(self, layer: int) -> None:
+        with self._lock:
+            program, described, rev = self._program, self._layout, self._revs["program"]
+        # The view may ask about a program that was replaced a moment ago: only an existing sum layer has weights.
+        kinds = {} if described is None else {entry["index"]: entry["kind"] for entry in described["layers"]}
+        if kinds.get(layer) == "sum":
+            self._send(occupancy_message(rev, layer, np.asarray(program.occupancy(layer))))
+
+    def _beat(self) -> None:
+        self._send(({"type": "beat", "every": BEAT}, []))
+
+    def _publish(self) -> None:
+        """The only thread: ten times a second what is new of the run, now and then a sign of life."""
+        silent = 0.0
+        while not self._closed.wait(TICK):
+            feed = self._feed
+            if feed is not None:
+                feed.publish()
+            silent += TICK
+            if silent >= BEAT:
+                silent = 0.0
+                self._beat()
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**options)
+        if bundle is None:
+            return None
+        data, metadata = bundle
+        data["text/plain"] = fallback.text(self._described, self._layout)
+        picture = None if self._described is None else fallback.svg(self._described)
+        if picture is not None:
+            data["image/svg+xml"] = picture
+        return data, metadata
+
+
+def show(circuit: Circuit, *, height: int = 440) -> Workbench:
+    """The circuit alone."""
+    return Workbench(circuit, panes=["circuit"], height=height)
+
+
+def layout(program: Any, *, height: int = 440) -> Workbench:
+    """The compiled layout alone."""
+    return Workbench(program=program, panes=["program"], height=height)
+
+
+def monitor(run: RunLike) -> Workbench:
+    """The training dashboard alone."""
+    return Workbench(run=run, panes=["training"])
