@@ -22,6 +22,7 @@ from pcbench_kernels.cpu.leaf import counts, sort_codes
 from ..compile import InputLayer, Layer, LeafTable, ProductLayer, Pull, SumLayer, cut
 from .statistics import Statistics
 from .upward import Activations, exact_terms, tiny
+from .workspace import CHUNK_BYTES
 
 
 def downward(act: Activations, seeds: Tensor | None = None, statistics: Statistics | None = None) -> None:
@@ -31,11 +32,15 @@ def downward(act: Activations, seeds: Tensor | None = None, statistics: Statisti
         act: from :func:`~pcbench.execute.upward.upward` with ``keep_elements=True``; its elements are overwritten.
         seeds: flow into each root node, ``[B, outputs]``; by default 1 for every root node.
             Rows whose likelihood is zero send no flow.
-        statistics: added to.
+        statistics: added to; what they hold is overwritten when they come from no rows.
     """
     if seeds is None:
         seeds = torch.ones_like(act.log_likelihood)
     seeds = torch.where(torch.isfinite(act.log_likelihood), seeds.double(), 0.0).to(act.dtype)
+    if statistics is not None and statistics.rows == 0:
+        for t, table in enumerate(act.program.sum_tables):
+            if not table.untied:  # untied weights are written by their only user
+                statistics.weights[t].zero_()
     for layer in reversed(act.program.layers):
         if isinstance(layer, SumLayer):
             for a, b in act.chunks(layer):
@@ -47,7 +52,7 @@ def downward(act: Activations, seeds: Tensor | None = None, statistics: Statisti
                 _collect(act, layer, a, b, seeds, out)
     if statistics is not None:
         for t, table in enumerate(act.program.leaf_tables):
-            _count_leaves(act, t, table, statistics.leaves[t])
+            _count_leaves(act, t, table, statistics.leaves[t], fresh=statistics.rows == 0)
         statistics.rows += act.batch.size
         statistics.log_likelihood += float(act.log_likelihood.sum())
 
@@ -113,23 +118,30 @@ def _flow_through_sums(
     y = act.values[layer.nodes][layer.value_row + a : layer.value_row + b]
     ratio = act.scratch("ratio", b - a, layer.nodes)  # F / y
     torch.neg(y, out=ratio).exp_().mul_(flow)
-    exact = (layer.index, a, b) in act.exact
-    # Nodes that underflow in the linear domain: exactly zero ones carry no flow, the others are added one by one below.
-    ratio.masked_fill_(y < math.log(tiny(act.dtype)), 0.0)
-    edge_flow = None
+    chunk = (layer.index, a, b)
+    if chunk in act.suspect:
+        # Nodes that underflow in the linear domain: zero ones carry no flow, the others are added one by one below.
+        ratio.masked_fill_(y < math.log(tiny(act.dtype)), 0.0)
+    direct, edge_flow, rows = False, None, cut(layer.parameters, a, b)
     if statistics is not None:
-        edge_flow = act.workspace.get("edge flow", tuple(weights.shape), act.dtype)
+        direct = statistics.rows == 0 and table.untied and isinstance(rows, slice)
+        if direct:
+            edge_flow = statistics.weights[layer.table][rows]
+        else:
+            edge_flow = act.workspace.get("edge flow", tuple(weights.shape), act.dtype)
         kernel.outer(ratio, x, edge_flow)
         edge_flow.mul_(weights)
     into = act.scratch("into", b - a, layer.elements)
     kernel.apply_transposed(ratio, weights, into)
     x.mul_(into)
-    if exact:
+    if chunk in act.exact:
         _add_exact_flows(act, layer, a, b, flow, y, x, edge_flow)
-    if statistics is not None and edge_flow is not None:
-        target, rows = statistics.weights[layer.table], cut(layer.parameters, a, b)
+    if statistics is not None and edge_flow is not None and not direct:
+        target = statistics.weights[layer.table]
         if isinstance(rows, slice):
             target[rows].add_(edge_flow)
+        elif table.untied and statistics.rows == 0:
+            target.index_copy_(0, rows, edge_flow)
         else:
             target.index_add_(0, rows, edge_flow)
 
@@ -147,19 +159,30 @@ def _add_exact_flows(
             kernel.add_rows(edge_flow, g, n, share)
 
 
-def _count_leaves(act: Activations, index: int, table: LeafTable, out: Tensor) -> None:
+def _count_leaves(act: Activations, index: int, table: LeafTable, out: Tensor, fresh: bool) -> None:
     if table.categories is None:
+        if fresh:
+            out.zero_()
         _weigh_leaves(act, table, out)
         return
     codes = act.batch.codes[index]
     assert codes is not None
-    size, buckets = act.batch.size, len(table.parameters) * (table.categories + 1)
-    order, start = sort_codes(codes, buckets, table.untied)
+    size, per_set = act.batch.size, table.categories + 1
+    order, start = sort_codes(codes, len(table.parameters) * per_set, table.untied)
     # Position (use, sample) in `codes` → row of the arena in which that use's flow lies.
     offset = (table.element_rows - torch.arange(len(table.rows))) * size
     order += offset[torch.div(order, size, rounding_mode="floor")]
     flows = act.elements[table.nodes].view(-1, table.nodes)
-    out.add_(counts(flows, order, start).view(out.shape))
+    first = start[::per_set].tolist() + [len(order)]
+    step = max(1, CHUNK_BYTES // (per_set * table.nodes * act.dtype.itemsize))
+    for a in range(0, len(table.parameters), step):
+        b = min(len(table.parameters), a + step)
+        runs = start[a * per_set : b * per_set] - first[a]
+        part = counts(flows, order[first[a] : first[b]], runs).view(b - a, per_set, table.nodes)
+        if fresh:
+            out[a:b] = part
+        else:
+            out[a:b] += part
 
 
 def _weigh_leaves(act: Activations, table: LeafTable, out: Tensor) -> None:

@@ -35,10 +35,18 @@ class Statistics:
 
     def add_(self, other: Statistics) -> Statistics:
         """Add another batch's statistics to these."""
+        if self.rows == 0:
+            for mine in [*self.weights, *self.leaves]:
+                mine.zero_()
         for mine, theirs in zip([*self.weights, *self.leaves], [*other.weights, *other.leaves], strict=True):
             mine.add_(theirs)
         self.rows += other.rows
         self.log_likelihood += other.log_likelihood
+        return self
+
+    def reset(self) -> Statistics:
+        """Forget everything; the memory is used again, and overwritten by the next batch."""
+        self.rows = self.log_likelihood = 0.0
         return self
 
     @property

@@ -61,7 +61,8 @@ class Activations:
         elements: arenas ``[rows, B, E]`` by width, linear, each row of E relative to its maximum; empty when not kept.
         scales: ``[units, B]`` float64.
         rule: what unobserved leaves are worth.
-        exact: (layer, first block, last block) of chunks that hold nodes computed by the exact fallback.
+        suspect: (layer, first block, last block) of chunks in which some linear sum is zero or nearly so.
+        exact: those of them that hold nodes computed by the exact fallback.
         log_likelihood: ``[B, outputs]`` float64, nats.
     """
 
@@ -73,6 +74,7 @@ class Activations:
     elements: dict[int, Tensor]
     scales: Tensor
     rule: LeafRule = SUM_RULE
+    suspect: set[tuple[int, int, int]] = field(default_factory=set)
     exact: set[tuple[int, int, int]] = field(default_factory=set)
     log_likelihood: Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -183,18 +185,18 @@ def _evaluate_sums(act: Activations, layer: SumLayer, a: int, b: int) -> None:
         x = act.scratch("chunk", b - a, layer.elements)
     kernel = act.program.sum_tables[layer.table].choice.kernel
     weights = act.weights(layer, a, b)
-    peak = fill_elements(act, layer, a, b, x)
+    fill_elements(act, layer, a, b, x)
     x.exp_()
     y = act.values[layer.nodes][layer.value_row + a : layer.value_row + b]
     kernel.apply(x, weights, y)
     if float(y.amin()) < tiny(act.dtype):
-        _apply_exactly(act, layer, a, b, x, y, peak)
+        _apply_exactly(act, layer, a, b, y)
     else:
         y.log_()
 
 
-def fill_elements(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor) -> Tensor:
-    """Log elements of blocks ``a … b`` relative to their maximum into ``x``; sets the blocks' scales; returns the maxima."""
+def fill_elements(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor) -> None:
+    """Log elements of blocks ``a … b`` relative to their maximum into ``x``; sets the blocks' scales."""
     scales = act.scales[layer.unit + a : layer.unit + b]
     if len(layer.terms) == 1:
         shift = fill_term(act, layer.terms[0], a, b, x)
@@ -206,7 +208,6 @@ def fill_elements(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor) 
     peak = x.amax(-1, keepdim=True).clamp_(min=FLOOR)
     torch.add(shift, peak[..., 0], out=scales)
     x.sub_(peak)
-    return peak
 
 
 def fill_term(act: Activations, term: Term, a: int, b: int, out: Tensor) -> Tensor:
@@ -260,9 +261,10 @@ def _load_leaf(act: Activations, leaf: LeafFactor, a: int, b: int, out: Tensor) 
                 out[i] = act.rule.soft(likelihood.to(logs.dtype).view(-1, len(logs)), logs)
 
 
-def _apply_exactly(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor, y: Tensor, peak: Tensor) -> None:
+def _apply_exactly(act: Activations, layer: SumLayer, a: int, b: int, y: Tensor) -> None:
     """Finish a chunk in which some linear sums are zero or nearly so: ``y`` becomes log values, exact ones where needed."""
-    low = underflown(act, layer, a, b, x, y)
+    act.suspect.add((layer.index, a, b))
+    low = underflown(act, layer, a, b, y)
     y.log_()
     if not len(low[0]):
         return
@@ -271,7 +273,7 @@ def _apply_exactly(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor,
         y[part] = torch.logsumexp(terms, -1)
 
 
-def underflown(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+def underflown(act: Activations, layer: SumLayer, a: int, b: int, y: Tensor) -> tuple[Tensor, ...]:
     """(block, sample, node) of linear sums that are too small to trust, although some edge carries mass to them."""
     low = y < tiny(act.dtype)
     logs = act.scratch("logs", b - a, layer.elements)
