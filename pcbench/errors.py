@@ -82,5 +82,6 @@ def hinted(function: Callable[P, R]) -> Callable[P, R]:
 
 def hinted_class(cls: C) -> C:
     """Class form of :func:`hinted`: the constructor's keywords are checked."""
-    cls.__init__ = hinted(cast("Callable[..., None]", cls.__init__))
+    constructor = cast("Callable[..., None]", vars(cls)["__init__"])
+    setattr(cls, "__init__", hinted(constructor))  # noqa: B010  # a type checker must not see a plain assignment
     return cls

@@ -1,13 +1,41 @@
 """Circuits: blocks, the graph of them, its properties, and first parameter values."""
 
-from .blocks import Block, BlockSparse, Dense, InputBlock, Parameter, ProductBlock, Sparse, SumBlock, SumEdges, check_weights
+from .blocks import (
+    Block,
+    BlockSparse,
+    Dense,
+    InputBlock,
+    Parameter,
+    ProductBlock,
+    Sparse,
+    SumBlock,
+    SumEdges,
+    check_weights,
+)
 from .circuit import Circuit, kind_of, topological_order
 from .describe import describe
 from .initial import initial_values
 from .properties import Report, Violation, decomposable, smooth, structured_decomposable
 
 __all__ = [
-    "Block", "BlockSparse", "Circuit", "Dense", "InputBlock", "Parameter", "ProductBlock", "Report", "Sparse", "SumBlock",
-    "SumEdges", "Violation", "check_weights", "decomposable", "describe", "initial_values", "kind_of", "smooth",
-    "structured_decomposable", "topological_order",
+    "Block",
+    "BlockSparse",
+    "Circuit",
+    "Dense",
+    "InputBlock",
+    "Parameter",
+    "ProductBlock",
+    "Report",
+    "Sparse",
+    "SumBlock",
+    "SumEdges",
+    "Violation",
+    "check_weights",
+    "decomposable",
+    "describe",
+    "initial_values",
+    "kind_of",
+    "smooth",
+    "structured_decomposable",
+    "topological_order",
 ]

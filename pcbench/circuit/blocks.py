@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -42,9 +42,7 @@ class Parameter:
         object.__setattr__(self, "shape", tuple(self.shape))
         if self.value is not None:
             if tuple(self.value.shape) != self.shape:
-                raise ParameterError(
-                    f"parameter {self.name or ''} needs shape {self.shape}, got {tuple(self.value.shape)}"
-                )
+                raise ParameterError(f"parameter {self.name or ''} needs shape {self.shape}, got {tuple(self.value.shape)}")
             object.__setattr__(self, "value", self.value.detach().clone())
 
 
@@ -110,7 +108,7 @@ class InputBlock:
     variable: Variable
     distribution: Distribution
     nodes: int = 1
-    parameter: Parameter = None  # type: ignore[assignment]  # filled in below, never None afterwards
+    parameter: Parameter = field(default=cast("Parameter", None))  # filled in below, never None afterwards
     name: str | None = None
     scope: Scope = field(init=False)
     children: tuple[Block, ...] = field(init=False, default=())
@@ -122,7 +120,7 @@ class InputBlock:
         if reason := self.distribution.rejects(self.variable.domain):
             raise CircuitError(f"{where}: {reason}")
         shape = (self.distribution.num_parameters, self.nodes)
-        if self.parameter is None:
+        if cast("Parameter | None", self.parameter) is None:
             object.__setattr__(self, "parameter", Parameter(shape))
         if self.parameter.shape != shape:
             raise ParameterError(f"{where}: parameters need shape {shape}, got {self.parameter.shape}")
@@ -187,7 +185,7 @@ class SumBlock:
     children: Sequence[Block]
     nodes: int = 1
     edges: SumEdges = field(default_factory=Dense)
-    parameter: Parameter = None  # type: ignore[assignment]  # filled in below, never None afterwards
+    parameter: Parameter = field(default=cast("Parameter", None))  # filled in below, never None afterwards
     name: str | None = None
     scope: Scope = field(init=False)
 
@@ -200,7 +198,7 @@ class SumBlock:
             raise CircuitError(f"{where}: needs at least one node, got nodes={self.nodes}")
         object.__setattr__(self, "edges", _checked_edges(self.edges, self.nodes, self.elements, where))
         shape = self.edges.weight_shape(self.nodes, self.elements)
-        if self.parameter is None:
+        if cast("Parameter | None", self.parameter) is None:
             object.__setattr__(self, "parameter", Parameter(shape))
         if self.parameter.shape != shape:
             raise ParameterError(f"{where}: weights need shape {shape}, got {self.parameter.shape}")

@@ -39,7 +39,7 @@ def topological_order(roots: Sequence[T], children: dict[T, Sequence[T]]) -> lis
             child = below[position]
             if state.get(child) == 1:
                 path = [n for n, _ in stack] + [node]
-                loop = path[path.index(child) :] + [child]
+                loop = [*path[path.index(child) :], child]
                 raise CycleError(f"a node is its own descendant: {' → '.join(str(n) for n in loop)}")
             stack.append((node, position + 1))
             stack.append((child, 0))
@@ -61,9 +61,7 @@ class Circuit:
         CircuitError: for an empty list of roots, or inputs whose variables contradict ``variables``.
     """
 
-    def __init__(
-        self, roots: Block | Sequence[Block], variables: Variables | None = None, checked: bool = True
-    ) -> None:
+    def __init__(self, roots: Block | Sequence[Block], variables: Variables | None = None, checked: bool = True) -> None:
         self.roots: tuple[Block, ...] = tuple(roots) if isinstance(roots, Sequence) else (roots,)
         if not self.roots:
             raise CircuitError("a circuit needs at least one root")
@@ -129,7 +127,8 @@ class Circuit:
         kinds = Counter(kind_of(b) for b in self.blocks)
         return (
             f"Circuit({len(self.variables)} variables, {self.num_nodes:,} nodes, {self.num_edges:,} sum edges, "
-            f"{self.num_parameters:,} parameters; {kinds['input']} input, {kinds['product']} product, {kinds['sum']} sum blocks)"
+            f"{self.num_parameters:,} parameters; {kinds['input']} input, {kinds['product']} product, "
+            f"{kinds['sum']} sum blocks)"
         )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..scope import scope_indices
 from .blocks import BlockSparse, Dense, InputBlock, ProductBlock
 from .circuit import Circuit, kind_of
-from ..scope import scope_indices
 
 
 def describe(circuit: Circuit) -> dict[str, Any]:
-    """Plain data (JSON types) with ``variables``, ``blocks``, ``edges`` (child, parent) and ``roots``; ids index ``circuit.blocks``."""
+    """JSON types: ``variables``, ``blocks``, ``edges`` (child, parent), ``roots``; ids are places in ``circuit.blocks``."""
     levels = circuit.levels()
     blocks = []
     for i, block in enumerate(circuit.blocks):
@@ -22,8 +22,10 @@ def describe(circuit: Circuit) -> dict[str, Any]:
             edges = block.edges
             parameters = block.parameter
             detail = (
-                "dense" if isinstance(edges, Dense)
-                else f"{len(edges.rows)} tiles of {edges.tile}" if isinstance(edges, BlockSparse)
+                "dense"
+                if isinstance(edges, Dense)
+                else f"{len(edges.rows)} tiles of {edges.tile}"
+                if isinstance(edges, BlockSparse)
                 else f"{len(edges.rows)} edges"
             )
         size = 0
@@ -33,10 +35,21 @@ def describe(circuit: Circuit) -> dict[str, Any]:
                 size *= extent
         blocks.append(
             {
-                "id": i, "kind": kind_of(block), "name": circuit.label(block), "nodes": block.nodes,
-                "scope": scope_indices(block.scope), "level": levels[i], "parameters": size, "detail": detail,
+                "id": i,
+                "kind": kind_of(block),
+                "name": circuit.label(block),
+                "nodes": block.nodes,
+                "scope": scope_indices(block.scope),
+                "level": levels[i],
+                "parameters": size,
+                "detail": detail,
             }
         )
-    edges = [[circuit.index[c], i] for i, b in enumerate(circuit.blocks) for c in b.children]
+    arrows = [[circuit.index[c], i] for i, b in enumerate(circuit.blocks) for c in b.children]
     variables = [{"index": v.index, "name": v.name, "domain": str(v.domain)} for v in circuit.variables]
-    return {"variables": variables, "blocks": blocks, "edges": edges, "roots": [circuit.index[r] for r in circuit.roots]}
+    return {
+        "variables": variables,
+        "blocks": blocks,
+        "edges": arrows,
+        "roots": [circuit.index[r] for r in circuit.roots],
+    }

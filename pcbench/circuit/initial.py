@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .blocks import InputBlock, Parameter, ProductBlock, SumBlock, row_sums
-from .blocks import BlockSparse, Dense, SumEdges
+from .blocks import BlockSparse, Dense, InputBlock, Parameter, ProductBlock, SumBlock, SumEdges, row_sums
 from .circuit import Circuit
 
 

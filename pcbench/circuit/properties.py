@@ -21,7 +21,7 @@ class Violation:
 class Report:
     """Whether a property holds, and every place where it does not."""
 
-    property: str
+    name: str
     violations: tuple[Violation, ...]
 
     @property
@@ -33,8 +33,8 @@ class Report:
 
     def __str__(self) -> str:
         if self.holds:
-            return f"{self.property}: yes"
-        return f"{self.property}: no\n" + "\n".join(f"  · {v.message}" for v in self.violations)
+            return f"{self.name}: yes"
+        return f"{self.name}: no\n" + "\n".join(f"  · {v.message}" for v in self.violations)
 
 
 def smooth(circuit: Circuit) -> Report:

@@ -14,7 +14,7 @@ from .program import Program
 
 
 def describe_program(program: Program) -> dict[str, Any]:
-    """Plain data with ``layers``, ``memory`` (name, purpose, offset, bytes; values and flows are bytes a sample) and ``totals``.
+    """Plain data with ``layers``, ``memory`` (name, purpose, offset, bytes; values and flows: a sample) and ``totals``.
 
     ``flops`` count a multiply and an add as two, for one sample and one training step (upward, downward, statistics).
     """
@@ -29,8 +29,14 @@ def describe_program(program: Program) -> dict[str, Any]:
         "value_bytes": sum(m["bytes"] for m in memory if m["purpose"] in ("values", "flows")),
         "padding": _padding(sum(d["edges"] for d in layers), sum(d["cells"] for d in layers)),
     }
-    return {"device": str(program.device), "dtype": str(program.dtype)[6:], "tile": program.tile, "layers": layers,
-            "memory": memory, "totals": totals}
+    return {
+        "device": str(program.device),
+        "dtype": str(program.dtype)[6:],
+        "tile": program.tile,
+        "layers": layers,
+        "memory": memory,
+        "totals": totals,
+    }
 
 
 def _describe_layer(program: Program, layer: Layer) -> dict[str, Any]:
@@ -39,9 +45,20 @@ def _describe_layer(program: Program, layer: Layer) -> dict[str, Any]:
     assert isinstance(layer, InputLayer | ProductLayer | SumLayer)
     groups = len(layer.blocks)
     out: dict[str, Any] = {
-        "index": layer.index, "kind": layer.kind, "level": layer.level, "groups": groups, "nodes": layer.nodes,
-        "elements": layer.elements, "blocks": [index[b] for b in layer.blocks], "rejected": [], "edges": 0, "tiles": 0,
-        "cells": 0, "tile_size": program.tile, "padding": 0.0, "parameter_bytes": 0,
+        "index": layer.index,
+        "kind": layer.kind,
+        "level": layer.level,
+        "groups": groups,
+        "nodes": layer.nodes,
+        "elements": layer.elements,
+        "blocks": [index[b] for b in layer.blocks],
+        "rejected": [],
+        "edges": 0,
+        "tiles": 0,
+        "cells": 0,
+        "tile_size": program.tile,
+        "padding": 0.0,
+        "parameter_bytes": 0,
         "value_bytes": groups * (layer.nodes + layer.elements) * size + groups * 8,
         "offset": sum(w * n * size for w, n in program.value_rows.items() if w < layer.nodes)
         + layer.value_row * layer.nodes * size,
@@ -49,14 +66,24 @@ def _describe_layer(program: Program, layer: Layer) -> dict[str, Any]:
     if isinstance(layer, InputLayer):
         table = program.leaf_tables[layer.table]
         looked_up = table.categories is not None
-        out |= {"kernel": "lookup" if looked_up else "density", "flops": groups * layer.nodes * 2,
-                "why": f"{table.distribution}: " + (f"log probabilities of {table.categories} values are looked up"
-                       if looked_up else "a real domain has no table; densities are computed")
-                       + ("; kept in memory because they have several parents" if looked_up else ""),
-                "parameter_bytes": groups * table.distribution.num_parameters * table.nodes * size}
+        out |= {
+            "kernel": "lookup" if looked_up else "density",
+            "flops": groups * layer.nodes * 2,
+            "why": f"{table.distribution}: "
+            + (
+                f"log probabilities of {table.categories} values are looked up"
+                if looked_up
+                else "a real domain has no table; densities are computed"
+            )
+            + ("; kept in memory because they have several parents" if looked_up else ""),
+            "parameter_bytes": groups * table.distribution.num_parameters * table.nodes * size,
+        }
     elif isinstance(layer, ProductLayer):
-        out |= {"kernel": "gather-sum", "flops": groups * layer.nodes * 2 * _arity((layer.term,)),
-                "why": "products with several parents (or roots) are computed once and kept"}
+        out |= {
+            "kernel": "gather-sum",
+            "flops": groups * layer.nodes * 2 * _arity((layer.term,)),
+            "why": "products with several parents (or roots) are computed once and kept",
+        }
     else:
         out |= _describe_sum(program, layer)
     return out
@@ -75,9 +102,15 @@ def _describe_sum(program: Program, layer: SumLayer) -> dict[str, Any]:
     # Upward, downward and statistics each multiply and add once an edge; products add once a factor and element.
     flops = groups * (6 * pattern.edges + 2 * layer.elements * _arity(layer.terms) + 8 * (layer.elements + layer.nodes))
     return {
-        "kernel": table.choice.kernel.name, "why": why, "edges": edges, "tiles": tiles, "cells": tiles * tile * tile,
+        "kernel": table.choice.kernel.name,
+        "why": why,
+        "edges": edges,
+        "tiles": tiles,
+        "cells": tiles * tile * tile,
         "rejected": [{"kernel": n, "reason": r} for n, r in table.choice.rejected],
-        "padding": _padding(edges, tiles * tile * tile), "flops": flops, "parameter_bytes": edges * program.dtype.itemsize,
+        "padding": _padding(edges, tiles * tile * tile),
+        "flops": flops,
+        "parameter_bytes": edges * program.dtype.itemsize,
     }
 
 
@@ -94,10 +127,11 @@ def _tile_grid(program: Program, layer: SumLayer) -> npt.NDArray[np.bool_]:
     pattern, tile = program.sum_tables[layer.table].pattern, program.tile
     rows, cols = -(-pattern.nodes // tile), -(-pattern.elements // tile)
     if pattern.rows is None or pattern.cols is None:
-        return np.ones((rows, cols), dtype=bool)
+        return np.ones((rows, cols), dtype=np.bool_)
     padded = np.zeros((rows * tile, cols * tile), dtype=bool)
     padded[: pattern.nodes, : pattern.elements] = pattern.mask().numpy()
-    return padded.reshape(rows, tile, cols, tile).any((1, 3))
+    grid: npt.NDArray[np.bool_] = np.any(padded.reshape(rows, tile, cols, tile), axis=(1, 3))
+    return grid
 
 
 def _memory(program: Program) -> list[dict[str, Any]]:
@@ -146,7 +180,8 @@ def occupancy(program: Program, layer: int, max_side: int) -> npt.NDArray[np.uin
     area[: mask.shape[0], : mask.shape[1]] = 1
     shape = (rows, bin_rows, cols, bin_cols)
     density = total.reshape(shape).sum((1, 3)) / area.reshape(shape).sum((1, 3))
-    return np.ceil(density * 255).astype(np.uint8)
+    shades: npt.NDArray[np.uint8] = np.ceil(density * 255).astype(np.uint8)
+    return shades
 
 
 def explain_program(program: Program) -> str:

@@ -13,7 +13,19 @@ from pcbench_kernels import Choice, SumPattern, choose_sum_kernel
 from ..circuit import Block, BlockSparse, Circuit, Dense, InputBlock, Parameter, ProductBlock, SumBlock
 from ..errors import ParameterError
 from ..scope import Finite
-from .layers import Factor, InputLayer, Layer, LeafFactor, LeafTable, ProductLayer, Pull, SumLayer, SumTable, Term, compact
+from .layers import (
+    Factor,
+    InputLayer,
+    Layer,
+    LeafFactor,
+    LeafTable,
+    ProductLayer,
+    Pull,
+    SumLayer,
+    SumTable,
+    Term,
+    compact,
+)
 from .lower import TermSpec, Unit
 
 
@@ -79,11 +91,11 @@ class Grouping:
             self._outputs.setdefault(root, []).append(column)
             column += root.nodes
         drafts: list[Callable[[], Layer]] = []
-        grouped: dict[Hashable, list[Unit]] = {}
+        grouped: dict[tuple[int, Hashable], list[Unit]] = {}
         for unit in units:
             grouped.setdefault((unit.level, self._signature(unit)), []).append(unit)
         # Levels first; inside a level, the order of first appearance.
-        for (_, _), members in sorted(grouped.items(), key=lambda item: item[0][0]):  # type: ignore[index]
+        for _, members in sorted(grouped.items(), key=lambda item: item[0][0]):
             drafts.append(self._lay_out(len(drafts), members))
         # Parents are known only once every layer is laid out, so pulls are filled in last.
         self.layers: tuple[Layer, ...] = tuple(make() for make in drafts)
@@ -217,8 +229,12 @@ class Grouping:
             everyone = targets == list(range(len(blocks)))
             pulls.append(
                 Pull(
-                    None if everyone else torch.tensor(targets), p.elements, compact([f.row for f in found]),
-                    p.offset, p.width, _stacked([f.columns for f in found]),
+                    None if everyone else torch.tensor(targets),
+                    p.elements,
+                    compact([f.row for f in found]),
+                    p.offset,
+                    p.width,
+                    _stacked([f.columns for f in found]),
                 )
             )
         # A pull that covers every block goes first: it writes, and the others add.
@@ -259,7 +275,13 @@ def _finished_sums(builder: _SumBuilder) -> SumTable:
 def _finished_leaves(builder: _LeafBuilder) -> LeafTable:
     parameters = tuple(builder.rows_of)
     return LeafTable(
-        builder.first.distribution, builder.first.nodes, builder.categories, parameters, _trainable(parameters),
-        torch.tensor(builder.rows), torch.tensor([b.variable.index for b in builder.blocks]),
-        torch.tensor(builder.element_rows), tuple(builder.blocks),
+        builder.first.distribution,
+        builder.first.nodes,
+        builder.categories,
+        parameters,
+        _trainable(parameters),
+        torch.tensor(builder.rows),
+        torch.tensor([b.variable.index for b in builder.blocks]),
+        torch.tensor(builder.element_rows),
+        tuple(builder.blocks),
     )

@@ -13,14 +13,16 @@ levels costs nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from pcbench_kernels import Choice, SumPattern
+
 from ..circuit import InputBlock, Parameter, ProductBlock, SumBlock
 from ..distributions import Distribution
-from pcbench_kernels import Choice, SumPattern
 
 #: Rows of an arena: a slice when they are evenly spaced, so that no copy is made.
 Rows: TypeAlias = slice | Tensor
@@ -31,7 +33,7 @@ def compact(rows: list[int]) -> Rows:
     if len(rows) == 1:
         return slice(rows[0], rows[0] + 1)
     step = rows[1] - rows[0]
-    if step > 0 and all(b - a == step for a, b in zip(rows, rows[1:], strict=False)):
+    if step > 0 and all(b - a == step for a, b in pairwise(rows)):
         return slice(rows[0], rows[-1] + 1, step)
     return torch.tensor(rows)
 
@@ -170,7 +172,7 @@ class LeafTable:
     """Leaf parameters of one family and width: ``[parameters, S, N]``, and everyone who uses them.
 
     ``categories`` is the size of the domain when the leaves can be looked up in a table, otherwise ``None``.
-    Use ``u`` reads parameter ``rows[u]`` at variable ``variables[u]``, and its flow ends up in ``elements[N][element_rows[u]]``.
+    Use ``u`` reads parameter ``rows[u]`` at variable ``variables[u]``; its flow ends up in ``elements[N][element_rows[u]]``.
     """
 
     distribution: Distribution

@@ -47,30 +47,35 @@ def lower(circuit: Circuit) -> list[Unit]:
             if block not in roots and len(only) == 1 and not isinstance(only[0], InputBlock):
                 fused.add(block)
 
-    units: list[Unit] = []
     specs: list[tuple[Block, list[TermSpec]]] = []
     for block in circuit.blocks:
-        if block in fused:
-            continue
-        terms: list[TermSpec] = []
-        if isinstance(block, ProductBlock):
-            terms = [TermSpec(block.nodes, factors[block], [])]
-        elif isinstance(block, SumBlock):
-            terms = [TermSpec(c.nodes, factors[c] if c in fused else [(c, None)], []) for c in block.children]
-        for term in terms:
-            for child, _ in term.factors:
+        if block not in fused:
+            terms = _terms(block, factors, fused)
+            for child in (c for t in terms for c, _ in t.factors):
                 uses[child] += 1
-        specs.append((block, terms))
-
+            specs.append((block, terms))
     for _, terms in specs:
         if len(terms) == 1:
             _fuse_leaves(terms[0], uses, roots, fused)
+    return _with_levels(specs, fused)
+
+
+def _terms(block: Block, factors: dict[Block, list[FactorSpec]], fused: set[Block]) -> list[TermSpec]:
+    if isinstance(block, ProductBlock):
+        return [TermSpec(block.nodes, factors[block], [])]
+    if isinstance(block, SumBlock):
+        return [TermSpec(c.nodes, factors[c] if c in fused else [(c, None)], []) for c in block.children]
+    return []
+
+
+def _with_levels(specs: list[tuple[Block, list[TermSpec]]], fused: set[Block]) -> list[Unit]:
+    """Units with their longest distance from an input; what stands on fused leaves alone is one above them."""
     level: dict[Block, int] = {}
+    units: list[Unit] = []
     for block, terms in specs:
-        if block in fused:
-            continue
-        level[block] = 1 + max((level[c] for t in terms for c, _ in t.factors), default=-1 if not terms else 0)
-        units.append(Unit(block, terms, level[block]))
+        if block not in fused:
+            level[block] = 1 + max((level[c] for t in terms for c, _ in t.factors), default=0 if terms else -1)
+            units.append(Unit(block, terms, level[block]))
     return units
 
 
@@ -79,7 +84,9 @@ def _flattened(block: ProductBlock, factors: dict[Block, list[FactorSpec]], fuse
     for c, child in enumerate(block.children):
         columns = None if block.index is None else block.index[:, c]
         if child in fused:
-            out += [(b, columns if inner is None else inner if columns is None else inner[columns]) for b, inner in factors[child]]
+            out += [
+                (b, columns if inner is None else inner if columns is None else inner[columns]) for b, inner in factors[child]
+            ]
         else:
             out.append((child, columns))
     return out

@@ -97,8 +97,19 @@ def compile(
         raise OptionError(f"tile must be a power of two, got {tile}")
     grouping = Grouping(circuit, lower(circuit))
     program = Program(
-        circuit, device, dtype, tile, grouping.layers, grouping.sum_tables, grouping.leaf_tables,
-        grouping.value_rows, grouping.element_rows, grouping.num_units, grouping.address, grouping.term_of, grouping.leaf_use,
+        circuit,
+        device,
+        dtype,
+        tile,
+        grouping.layers,
+        grouping.sum_tables,
+        grouping.leaf_tables,
+        grouping.value_rows,
+        grouping.element_rows,
+        grouping.num_units,
+        grouping.address,
+        grouping.term_of,
+        grouping.leaf_use,
     )
     check(program)
     return program

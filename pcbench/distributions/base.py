@@ -62,7 +62,7 @@ class Distribution(abc.ABC):
         """The maximum-likelihood parameters for given mean parameters: ``[..., T, N]`` → ``[..., S, N]``."""
 
     def moments_from_counts(self, counts: Tensor) -> Tensor:
-        """Weighted sums of ``t(x)`` from weighted counts of each value of a finite domain: ``[..., C, N]`` → ``[..., T, N]``."""
+        """Weighted sums of ``t(x)`` from weighted counts of each value: ``[..., C, N]`` → ``[..., T, N]``."""
         values = torch.arange(counts.shape[-2], device=counts.device, dtype=counts.dtype)
         return self.sufficient(values).T @ counts
 

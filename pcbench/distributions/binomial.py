@@ -43,7 +43,8 @@ class Binomial(Distribution):
         xd = x.double()
         choose = (torch.lgamma(n + 1) - torch.lgamma(xd + 1) - torch.lgamma(n - xd + 1)).to(parameters.dtype)
         # xlogy and xlog1py are 0 at 0·log 0, so θ ∈ {0, 1} is exact.
-        return choose + torch.xlogy(x, parameters) + torch.special.xlog1py(self.trials - x, -parameters)
+        mass: Tensor = choose + torch.xlogy(x, parameters) + torch.special.xlog1py(self.trials - x, -parameters)
+        return mass
 
     def sufficient(self, values: Tensor) -> Tensor:
         return values.unsqueeze(-1)

@@ -44,7 +44,8 @@ class Gaussian(Distribution):
         mean, variance = parameters[..., 0, None, :], parameters[..., 1, None, :]
         # The difference is taken before any rounding to the parameters' precision: large offsets stay exact.
         gap = (values.unsqueeze(-1) - mean.to(values.dtype)).to(parameters.dtype)
-        return -0.5 * (gap.square() / variance + variance.log() + math.log(2 * math.pi))
+        density: Tensor = -0.5 * (gap.square() / variance + variance.log() + math.log(2 * math.pi))
+        return density
 
     def sufficient(self, values: Tensor) -> Tensor:
         return torch.stack((values, values.square()), -1)
@@ -77,7 +78,8 @@ class Gaussian(Distribution):
         return parameters[..., 0, :]
 
     def inverse_cdf(self, parameters: Tensor, uniform: Tensor) -> Tensor:
-        return parameters[0].double() + parameters[1].double().sqrt() * torch.special.ndtri(uniform.double())
+        values: Tensor = parameters[0].double() + parameters[1].double().sqrt() * torch.special.ndtri(uniform.double())
+        return values
 
     def mean(self, parameters: Tensor) -> Tensor:
         return parameters[..., 0, :]
@@ -87,4 +89,5 @@ class Gaussian(Distribution):
 
     def cdf(self, parameters: Tensor, values: Tensor) -> Tensor:
         mean, variance = parameters[..., 0, None, :], parameters[..., 1, None, :]
-        return torch.special.ndtr((values.unsqueeze(-1) - mean) / variance.sqrt())
+        below: Tensor = torch.special.ndtr((values.unsqueeze(-1) - mean) / variance.sqrt())
+        return below

@@ -13,6 +13,22 @@ from .upward import Activations, upward
 from .workspace import Workspace
 
 __all__ = [
-    "Activations", "Batch", "Data", "Evidence", "Model", "Parameters", "Statistics", "Workspace", "downward", "draw",
-    "expectation", "forward", "max_product", "maximise", "maximise_tree", "node_flows", "node_values", "upward",
+    "Activations",
+    "Batch",
+    "Data",
+    "Evidence",
+    "Model",
+    "Parameters",
+    "Statistics",
+    "Workspace",
+    "downward",
+    "draw",
+    "expectation",
+    "forward",
+    "max_product",
+    "maximise",
+    "maximise_tree",
+    "node_flows",
+    "node_values",
+    "upward",
 ]

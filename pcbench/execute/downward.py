@@ -51,8 +51,8 @@ def downward(act: Activations, seeds: Tensor | None = None, statistics: Statisti
                 out = act.elements[layer.nodes][layer.element_row + a : layer.element_row + b]
                 _collect(act, layer, a, b, seeds, out)
     if statistics is not None:
-        for t, table in enumerate(act.program.leaf_tables):
-            _count_leaves(act, t, table, statistics.leaves[t], fresh=statistics.rows == 0)
+        for t, leaf in enumerate(act.program.leaf_tables):
+            _count_leaves(act, t, leaf, statistics.leaves[t], fresh=statistics.rows == 0)
         statistics.rows += act.batch.size
         statistics.log_likelihood += float(act.log_likelihood.sum())
 
@@ -108,9 +108,7 @@ def _add_pull(act: Activations, pull: Pull, a: int, b: int, out: Tensor) -> None
         out.index_add_(0, targets, flow)
 
 
-def _flow_through_sums(
-    act: Activations, layer: SumLayer, a: int, b: int, seeds: Tensor, statistics: Statistics | None
-) -> None:
+def _flow_through_sums(act: Activations, layer: SumLayer, a: int, b: int, seeds: Tensor, statistics: Statistics | None) -> None:
     table = act.program.sum_tables[layer.table]
     kernel, weights = table.choice.kernel, act.weights(layer, a, b)
     flow = _flow_into(act, layer, a, b, seeds)
@@ -173,7 +171,7 @@ def _count_leaves(act: Activations, index: int, table: LeafTable, out: Tensor, f
     offset = (table.element_rows - torch.arange(len(table.rows))) * size
     order += offset[torch.div(order, size, rounding_mode="floor")]
     flows = act.elements[table.nodes].view(-1, table.nodes)
-    first = start[::per_set].tolist() + [len(order)]
+    first = [*start[::per_set].tolist(), len(order)]
     step = max(1, CHUNK_BYTES // (per_set * table.nodes * act.dtype.itemsize))
     for a in range(0, len(table.parameters), step):
         b = min(len(table.parameters), a + step)

@@ -88,9 +88,7 @@ def _check_mask(observed: Tensor | None, values: Tensor) -> None:
     if observed.dtype != torch.bool:
         raise DataError(f"observed must be booleans (True: observed), got {observed.dtype}")
     if tuple(observed.shape) not in (tuple(values.shape), (values.shape[1],)):
-        raise DataError(
-            f"observed needs shape {list(values.shape)} or [{values.shape[1]}], got {list(observed.shape)}"
-        )
+        raise DataError(f"observed needs shape {list(values.shape)} or [{values.shape[1]}], got {list(observed.shape)}")
 
 
 def _check_soft(soft: Mapping[int, Tensor], rows: int, variables: Variables) -> None:

@@ -1,8 +1,7 @@
-"""The max-product pass: for every node, the log value of the best tree below it (one child at each sum, a mode at each leaf)."""
+"""The max-product pass: for every node, the log value of the best tree below it (one child a sum, a mode a leaf)."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..compile import InputLayer, ProductLayer, Program, SumLayer
@@ -27,9 +26,7 @@ def _best_missing(family: Distribution, parameters: Tensor) -> Tensor:
 MAX_RULE = LeafRule(_best_soft, _best_missing)
 
 
-def max_product(
-    program: Program, parameters: Parameters, batch: Batch, workspace: Workspace | None = None
-) -> Activations:
+def max_product(program: Program, parameters: Parameters, batch: Batch, workspace: Workspace | None = None) -> Activations:
     """Max-product evaluation; elements are kept in the log domain, relative to their maximum."""
     lookups = []
     for table in parameters.lookups:

@@ -17,7 +17,7 @@ class Statistics:
     Attributes:
         weights: for each sum table ``[P, *form]``, the flow through every edge, summed over rows.
         leaves: for each leaf table; over a finite domain ``[P, C+1, N]``, the flow into each node by category (the last
-            one, « missing », is not used); otherwise float64 ``[P, 1+T, N]``: total flow, then flow-weighted sufficient statistics.
+            one, « missing », is not used); otherwise float64 ``[P, 1+T, N]``: total flow, then sufficient statistics.
         rows: number of data rows (or their total weight).
         log_likelihood: sum over rows, nats.
     """

@@ -86,9 +86,7 @@ def _log_scores(act: Activations, layer: SumLayer, a: int, b: int, g: Tensor, s:
     return kernel.rows(act.weights(layer, a, b), g, n).log_().add_(x[g, s])
 
 
-def _descend(
-    act: Activations, output: int, scores: Callable[..., Tensor], pick: Pick
-) -> _Descent:
+def _descend(act: Activations, output: int, scores: Callable[..., Tensor], pick: Pick) -> _Descent:
     program, size = act.program, act.batch.size
     active = {n: torch.full((r, size), -1, dtype=torch.int32) for n, r in program.value_rows.items()}
     leaves = [torch.full((len(t.rows), size), -1, dtype=torch.int32) for t in program.leaf_tables]
@@ -125,7 +123,11 @@ def _route_sums(down: _Descent, layer: SumLayer, a: int, b: int, scores: Callabl
     places = torch.tensor([index[block] for block in layer.blocks[a:b]])[g]
     step = max(1, (1 << 22) // layer.elements)
     chosen = [
-        pick(scores(down.act, layer, a, b, g[i : i + step], s[i : i + step], n[i : i + step]), s[i : i + step], places[i : i + step])
+        pick(
+            scores(down.act, layer, a, b, g[i : i + step], s[i : i + step], n[i : i + step]),
+            s[i : i + step],
+            places[i : i + step],
+        )
         for i in range(0, len(g), step)
     ]
     element = torch.cat(chosen)
@@ -177,7 +179,12 @@ def _decode(down: _Descent, noise: Callable[[Tensor, Tensor], Tensor] | None) ->
 
 
 def _leaf_values(
-    act: Activations, t: int, use: Tensor, row: Tensor, node: Tensor, places: Tensor,
+    act: Activations,
+    t: int,
+    use: Tensor,
+    row: Tensor,
+    node: Tensor,
+    places: Tensor,
     noise: Callable[[Tensor, Tensor], Tensor] | None,
 ) -> Tensor:
     table = act.program.leaf_tables[t]

@@ -98,7 +98,12 @@ class Activations:
 
 
 def prepare(
-    program: Program, parameters: Parameters, batch: Batch, workspace: Workspace, keep_elements: bool, rule: LeafRule = SUM_RULE
+    program: Program,
+    parameters: Parameters,
+    batch: Batch,
+    workspace: Workspace,
+    keep_elements: bool,
+    rule: LeafRule = SUM_RULE,
 ) -> Activations:
     """Buffers for a pass."""
     size, dtype = batch.size, program.dtype
@@ -110,7 +115,11 @@ def prepare(
 
 
 def upward(
-    program: Program, parameters: Parameters, batch: Batch, workspace: Workspace | None = None, keep_elements: bool = False
+    program: Program,
+    parameters: Parameters,
+    batch: Batch,
+    workspace: Workspace | None = None,
+    keep_elements: bool = False,
 ) -> Activations:
     """Sum-product evaluation. ``keep_elements`` is needed by the downward pass and by sampling."""
     act = prepare(program, parameters, batch, workspace or Workspace(), keep_elements)

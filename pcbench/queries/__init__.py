@@ -6,5 +6,12 @@ from .mpe import Explanation, mpe
 from .sampling import sample
 
 __all__ = [
-    "Explanation", "Posterior", "conditional", "conditional_log_likelihood", "log_likelihood", "marginal", "mpe", "sample",
+    "Explanation",
+    "Posterior",
+    "conditional",
+    "conditional_log_likelihood",
+    "log_likelihood",
+    "marginal",
+    "mpe",
+    "sample",
 ]

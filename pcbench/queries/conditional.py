@@ -112,11 +112,11 @@ def _require_possible(act: Activations, output: int, start: int) -> None:
 
 def _leaf_flows(act: Activations, column: int) -> list[tuple[int, Tensor]]:
     """(table and use, flow ``[B, N]``) of every leaf vector over a variable."""
-    out = []
-    for t, table in enumerate(act.program.leaf_tables):
-        for use in (table.variables == column).nonzero()[:, 0].tolist():
-            out.append((_key(t, use), act.elements[table.nodes][int(table.element_rows[use])].double().clone()))
-    return out
+    return [
+        (_key(t, use), act.elements[table.nodes][int(table.element_rows[use])].double().clone())
+        for t, table in enumerate(act.program.leaf_tables)
+        for use in (table.variables == column).nonzero()[:, 0].tolist()
+    ]
 
 
 def _key(table: int, use: int) -> int:

@@ -41,7 +41,8 @@ def sample(
     if evidence is None:
         if count is None:
             raise OptionError("sample() needs a count, or evidence to complete")
-        rows, shape = Evidence.none(count, model.circuit.variables), (count,)
+        rows = Evidence.none(count, model.circuit.variables)
+        shape: tuple[int, ...] = (count,)
     else:
         given = Evidence.of(evidence)
         given.check(model.circuit.variables)

@@ -22,8 +22,15 @@ def row_totals(flows: Tensor, row_index: Tensor | None, nodes: int) -> Tensor:
 
 
 def sum_update(
-    weights: Tensor, flows: Tensor, degree: Tensor | float, row_index: Tensor | None, nodes: int,
-    step: float, pseudocount: float, support: Tensor | None, out: Tensor,
+    weights: Tensor,
+    flows: Tensor,
+    degree: Tensor | float,
+    row_index: Tensor | None,
+    nodes: int,
+    step: float,
+    pseudocount: float,
+    support: Tensor | None,
+    out: Tensor,
 ) -> None:
     """``out = (1−η)·w + η·(flow + α/degree) / (Σ flow + α)``, a row at a time.
 
