@@ -64,7 +64,7 @@ class Model:
             data: ``[B, V]``; leaves then start at the location and scale of their column.
         """
         program = circuit if isinstance(circuit, Program) else compile(circuit)
-        return cls._packed(program, initial_values(program.circuit, seed, data))
+        return cls._packed(program, initial_values(program.circuit, seed, data, program.dtype))
 
     @classmethod
     def from_values(cls, program: Program, values: dict[Parameter, Tensor]) -> Model:

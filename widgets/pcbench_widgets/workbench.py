@@ -89,7 +89,7 @@ class Workbench(anywidget.AnyWidget):
             self._circuit, self._described = circuit, described
             self._revs["circuit"] += 1
             self._selected = ()
-            self._send(circuit_message(self._revs["circuit"], described))
+            self._post(circuit_message(self._revs["circuit"], described))
 
     @property
     def program(self) -> Any:
@@ -102,7 +102,7 @@ class Workbench(anywidget.AnyWidget):
         with self._lock:
             self._program, self._layout = program, described
             self._revs["program"] += 1
-            self._send(program_message(self._revs["program"], described))
+            self._post(program_message(self._revs["program"], described))
 
     @property
     def run(self) -> RunLike | None:
@@ -115,7 +115,7 @@ class Workbench(anywidget.AnyWidget):
             if self._feed is not None:
                 self._feed.close()
             self._runs += 1
-            self._feed = RunFeed(self._runs, run, self._send, tensor_core_text())
+            self._feed = RunFeed(self._runs, run, self._post, tensor_core_text())
             self._feed.sync(0, 0, 0)
 
     @property
@@ -140,14 +140,14 @@ class Workbench(anywidget.AnyWidget):
             self._revs["images"] += 1
             self._groups = [*self._groups, {"id": self._revs["images"], "title": title, "images": entries}][-GROUPS:]
             self._pictures = [*self._pictures, [data for data, _, _ in encoded]][-GROUPS:]
-            self._send(self._images_message())
+            self._post(self._images_message())
 
     def clear_images(self) -> None:
         """Takes all pictures off the screen."""
         with self._lock:
             self._revs["images"] += 1
             self._groups, self._pictures = [], []
-            self._send(self._images_message())
+            self._post(self._images_message())
 
     def close(self) -> None:
         """Takes the widget off the screen and ends its thread. The training run goes on."""
@@ -158,7 +158,7 @@ class Workbench(anywidget.AnyWidget):
         super().close()
 
     # ---- messages ------------------------------------------------------------------------------------------------
-    def _send(self, message: Message) -> None:
+    def _post(self, message: Message) -> None:
         content, buffers = message
         self.send(content, buffers)
 
@@ -181,11 +181,11 @@ class Workbench(anywidget.AnyWidget):
         """A view came, or came back, and says what it has: it gets the rest, and a whole history after a reload."""
         with self._lock:
             if have["circuit"] != self._revs["circuit"]:
-                self._send(circuit_message(self._revs["circuit"], self._described))
+                self._post(circuit_message(self._revs["circuit"], self._described))
             if have["program"] != self._revs["program"]:
-                self._send(program_message(self._revs["program"], self._layout))
+                self._post(program_message(self._revs["program"], self._layout))
             if have["images"] != self._revs["images"]:
-                self._send(self._images_message())
+                self._post(self._images_message())
             feed = self._feed
         self._beat()
         if feed is not None:
@@ -202,7 +202,7 @@ class Workbench(anywidget.AnyWidget):
             except Exception as error:  # whatever it was, the person at the button must read it
                 ok, text = False, f"{type(error).__name__}: {error}"
             feed.publish()
-        self._send(({"type": "ack", "id": number, "ok": ok, "text": text}, []))
+        self._post(({"type": "ack", "id": number, "ok": ok, "text": text}, []))
 
     def _occupancy(self, layer: int) -> None:
         with self._lock:
@@ -210,10 +210,10 @@ class Workbench(anywidget.AnyWidget):
         # The view may ask about a program that was replaced a moment ago: only an existing sum layer has weights.
         kinds = {} if described is None else {entry["index"]: entry["kind"] for entry in described["layers"]}
         if kinds.get(layer) == "sum":
-            self._send(occupancy_message(rev, layer, np.asarray(program.occupancy(layer))))
+            self._post(occupancy_message(rev, layer, np.asarray(program.occupancy(layer))))
 
     def _beat(self) -> None:
-        self._send(({"type": "beat", "every": BEAT}, []))
+        self._post(({"type": "beat", "every": BEAT}, []))
 
     def _publish(self) -> None:
         """The only thread: ten times a second what is new of the run, now and then a sign of life."""

@@ -18,10 +18,15 @@ def load(arena: Tensor, rows: Rows, out: Tensor) -> None:
     """``out = arena[rows]``."""
     if isinstance(rows, slice):
         out.copy_(arena[rows])
-    elif arena.is_contiguous() and out.is_contiguous():
+    elif arena.is_contiguous() and out.is_contiguous() and not _same_memory(arena, out):
         torch.index_select(arena, 0, rows, out=out)
     else:
         out.copy_(arena.index_select(0, rows))
+
+
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    """Rows of one arena may be gathered into other rows of it; PyTorch refuses to do so without a copy."""
+    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
 
 def pick_columns(values: Tensor, columns: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ export function percent(share: number): string {
 }
 
 export function seconds(value: number): string {
+  if (value === 0) return "0 s";
   if (value < 0.001) return `${(1e6 * value).toFixed(0)} µs`;
   if (value < 1) return `${significant(1000 * value)} ms`;
   if (value < 60) return `${significant(value)} s`;

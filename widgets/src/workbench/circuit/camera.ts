@@ -11,7 +11,7 @@ export interface Box {
   height: number;
 }
 
-const MARGIN = 56;
+const MARGIN = 34;
 const [SMALLEST, LARGEST] = [0.004, 3];
 
 export function fit(content: Box, screen: Box): Camera {

@@ -119,7 +119,7 @@ function drawShapes(context: CanvasRenderingContext2D, scene: Scene, shown: numb
       context.stroke();
       context.setLineDash([]);
     }
-    if (camera.scale > 0.3) {
+    if (camera.scale > 0.24) {
       context.fillStyle = palette.background;
       context.font = `600 ${Math.round(r * (block.kind === "input" ? 0.95 : 1.3))}px ${palette.font}`;
       context.fillText(SYMBOL[block.kind], placement.x[i], placement.y[i] + (block.kind === "input" ? 3 : 1.5));
@@ -189,6 +189,6 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene): void {
   for (let i = 0; i < scene.circuit.blocks.length; i++) if (visible(scene, i, 60)) shown.push(i);
   if (camera.scale < 0.1) drawPoints(context, scene, shown);
   else drawShapes(context, scene, shown);
-  if (camera.scale > 0.55) drawLabels(context, scene, shown);
+  if (camera.scale > 0.62) drawLabels(context, scene, shown);
   context.restore();
 }

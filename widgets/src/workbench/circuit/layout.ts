@@ -19,8 +19,8 @@ export interface Placement {
 }
 
 export const GAP_X = 92;
-export const GAP_Y = 118;
-const WRAP_GAP_Y = 74;
+export const GAP_Y = 86;
+const WRAP_GAP_Y = 66;
 const SWEEPS = 6;
 
 interface Adjacency {

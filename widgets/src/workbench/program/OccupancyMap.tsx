@@ -6,7 +6,7 @@ import { prepareCanvas, useFrame } from "../hooks";
 import type { Occupancy } from "../protocol";
 import type { Palette } from "../theme";
 
-const SIDE = 148;
+const SIDE = 124;
 
 interface Props {
   occupancy: Occupancy;

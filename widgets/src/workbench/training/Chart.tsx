@@ -16,6 +16,8 @@ export interface Line {
   hidden?: boolean;
   points?: boolean;
   dashed?: boolean;
+  /** What to call the newest value, where it is not the height of the line (a stack). */
+  latest?: number | null;
 }
 
 export interface Range {
@@ -33,6 +35,8 @@ interface Props {
   zoom: Range | null;
   onZoom: (range: Range | null) => void;
   fromZero?: boolean;
+  /** Steps between marks of the axis, where powers of ten are not the natural ones. */
+  increments?: number[];
 }
 
 const HEIGHT = 168;
@@ -57,7 +61,7 @@ function options(props: Props, size: Size, live: RefObject<Props>): uPlot.Option
     },
     axes: [
       { ...axis, size: 26, gap: 2 },
-      { ...axis, size: 58, gap: 4, values: (_, ticks) => ticks.map((tick) => live.current.format(tick)) },
+      { ...axis, size: 58, gap: 4, ...(props.increments ? { incrs: props.increments } : {}), values: (_, ticks) => ticks.map((tick) => live.current.format(tick)) },
     ],
     bands: lines.flatMap((line, i) =>
       line.fillTo === undefined
@@ -138,6 +142,7 @@ function dataOf(props: Props): uPlot.AlignedData {
 }
 
 function lastOf(line: Line, format: (value: number) => string): string {
+  if (line.latest !== undefined) return line.latest === null ? "–" : format(line.latest);
   for (let i = line.values.length - 1; i >= 0; i--) {
     const value = line.values[i];
     if (value !== null) return format(value);

@@ -13,6 +13,8 @@ import { Controls } from "./Controls";
 import { EventLog } from "./EventLog";
 import { Numbers } from "./Numbers";
 
+const POWERS_OF_TWO = Array.from({ length: 50 }, (_, i) => 2 ** i);
+
 interface Props {
   store: Store;
   palette: Palette;
@@ -128,7 +130,7 @@ function Charts({ store, palette }: Props) {
           format={(value) => value.toFixed(unit === "nats" ? 1 : 3)}
         />
         <Chart {...shared} title="Throughput" unit="samples per second" lines={speedLines(history)} format={count} fromZero />
-        <Chart {...shared} title="Memory" unit="by purpose, stacked" lines={memoryLines(history)} format={bytes} fromZero />
+        <Chart {...shared} title="Memory" unit="by purpose, stacked" lines={memoryLines(history)} format={bytes} increments={POWERS_OF_TWO} fromZero />
         <Chart {...shared} title="Step time" unit="stacked" lines={timeLines(history)} format={seconds} fromZero />
       </div>
     </>

@@ -36,7 +36,7 @@ export function speedLines(history: History): Line[] {
   ];
 }
 
-/** Each area stands on the ones before it. The numbers shown are heights of the stack's edges only for its top. */
+/** Each area stands on the ones before it; the number beside its name is its own, not the height of its edge. */
 function stack(history: History, parts: [name: string, label: string][], scale: number, statistic: Statistic): Line[] {
   const present = parts.filter(([name]) => history.has(name));
   const sum = new Float64Array(history.length);
@@ -44,7 +44,7 @@ function stack(history: History, parts: [name: string, label: string][], scale: 
   present.forEach(([name, label], color) => {
     const part = carry(history.series(name, statistic));
     for (let i = 0; i < sum.length; i++) sum[i] += scale * part[i];
-    lines.push({ label, color, values: decimate(sum, "mean", MOST) });
+    lines.push({ label, color, values: decimate(sum, "mean", MOST), latest: history.latest(name) });
   });
   // Fill from each edge down to the one beneath; uPlot needs a line for the ground too.
   const ground: Line = { label: "zero", color: 0, values: lines[0]?.values.map(() => 0) ?? [], hidden: true };
@@ -56,9 +56,9 @@ export function memoryLines(history: History): Line[] {
     history,
     [
       ["memory_parameters", "parameters"],
-      ["memory_values", "+ values"],
-      ["memory_flows", "+ flows"],
-      ["memory_other", "+ other"],
+      ["memory_values", "values"],
+      ["memory_flows", "flows"],
+      ["memory_other", "other"],
     ],
     1,
     "last",
@@ -73,8 +73,8 @@ export function timeLines(history: History): Line[] {
     history,
     [
       ["forward_s", "forward"],
-      ["backward_s", "+ backward"],
-      ["update_s", "+ update"],
+      ["backward_s", "backward"],
+      ["update_s", "update"],
     ],
     1,
     "mean",
