@@ -8,7 +8,7 @@ laid out. What surrounds it (gathering products, maxima, logarithms, exact fallb
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -46,6 +46,7 @@ class SumPattern:
         return grid.repeat_interleave(self.tile, 0).repeat_interleave(self.tile, 1)
 
 
+@runtime_checkable
 class SumKernel(Protocol):
     """How one layout of weights is applied. ``P`` indexes parameter sets; a layer uses one of them for each block.
 

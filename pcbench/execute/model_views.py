@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from ..circuit import Block, InputBlock, ProductBlock
@@ -12,7 +13,7 @@ from .model import Model
 from .upward import upward
 
 
-def node_values(model: Model, evidence: Data) -> dict[Block, Tensor]:
+def node_values(model: Model, evidence: Data) -> dict[Block, Float64[Tensor, "batch nodes"]]:
     """Log value of every node, ``[B, N]`` float64 in nats, for every block."""
     batch = Batch.of(model.program, Evidence.of(evidence))
     act = upward(model.program, model.parameters, batch)
@@ -43,7 +44,7 @@ def _leaf_values(model: Model, batch: Batch, block: InputBlock) -> Tensor:
     return values.expand(batch.size, block.nodes)
 
 
-def node_flows(model: Model, evidence: Data, seeds: Tensor | None = None) -> dict[Block, Tensor]:
+def node_flows(model: Model, evidence: Data, seeds: Tensor | None = None) -> dict[Block, Float64[Tensor, "batch nodes"]]:
     """Flow of every node, ``[B, N]`` float64, for every block: the probability that the node is active, row by row.
 
     ``seeds`` ``[B, outputs]`` is the flow into the root nodes, by default 1 into each.

@@ -7,6 +7,7 @@ share noise. The mixer is SplitMix64's finaliser (Steele, Lea and Flood 2014), a
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 _GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15 as a signed integer
@@ -25,7 +26,7 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ _shift(x, 31)
 
 
-def uniform(seed: int, rows: Tensor, places: Tensor) -> Tensor:
+def uniform(seed: int, rows: Int64[Tensor, " draws"], places: Int64[Tensor, " draws"]) -> Float64[Tensor, " draws"]:
     """Uniforms in (0, 1), float64, one for each pair of row and place (int64 tensors of one shape)."""
     state = _mix(torch.full_like(rows, seed) * _GOLDEN + _GOLDEN)
     state = _mix(state + rows * _GOLDEN + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from ..errors import hinted
@@ -17,7 +18,7 @@ from .workspace import Workspace
 
 
 @hinted
-def forward(model: Model, evidence: Data, workspace: Workspace | None = None) -> Tensor:
+def forward(model: Model, evidence: Data, workspace: Workspace | None = None) -> Float64[Tensor, "batch outputs"]:
     """Log-likelihood of the evidence in nats: ``[B, outputs]`` float64; −∞ where it is impossible.
 
     Raises:
@@ -35,7 +36,7 @@ def expectation(
     workspace: Workspace | None = None,
     into: Statistics | None = None,
     clock: Callable[[str], None] | None = None,
-) -> tuple[Statistics, Tensor]:
+) -> tuple[Statistics, Float64[Tensor, "batch outputs"]]:
     """The E step on one batch: expected counts, and the log-likelihood ``[B, outputs]``.
 
     Args:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 from ..compile import Factor, InputLayer, Layer, ProductLayer, SumLayer, Term, cut
@@ -30,7 +31,7 @@ class _Descent:
     leaves: list[Tensor]  # node of each leaf use: [uses, B]
 
 
-def draw(act: Activations, seed: int, first_row: int = 0, output: int = 0) -> Tensor:
+def draw(act: Activations, seed: int, first_row: int = 0, output: int = 0) -> Shaped[Tensor, "batch variables"]:
     """Sample every unobserved variable given the evidence: ``[B, V]``.
 
     Args:
@@ -49,7 +50,7 @@ def draw(act: Activations, seed: int, first_row: int = 0, output: int = 0) -> Te
     return _decode(_descend(act, output, _linear_scores, pick), leaf)
 
 
-def maximise_tree(act: Activations, output: int = 0) -> Tensor:
+def maximise_tree(act: Activations, output: int = 0) -> Shaped[Tensor, "batch variables"]:
     """The assignment of the best tree: ``[B, V]``; ``act`` is from :func:`~pcbench.execute.max_product.max_product`."""
     _require_support(act, output)
     return _decode(_descend(act, output, _log_scores, lambda scores, _rows, _blocks: scores.argmax(1)), None)

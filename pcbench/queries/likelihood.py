@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from ..errors import QueryError, hinted
@@ -13,7 +14,7 @@ from .batching import batches
 
 
 @hinted
-def log_likelihood(model: Model, evidence: Data, batch_size: int | None = None) -> Tensor:
+def log_likelihood(model: Model, evidence: Data, batch_size: int | None = None) -> Float64[Tensor, batch * outputs]:
     """Log-likelihood of each row in nats: ``[B]`` float64, or ``[B, outputs]`` for several root nodes.
 
     Variables that are not observed are marginalised exactly, so this is also the marginal query. −∞ means impossible.
@@ -34,7 +35,9 @@ def log_likelihood(model: Model, evidence: Data, batch_size: int | None = None) 
 
 
 @hinted
-def marginal(model: Model, evidence: Data, variables: list[str | int], batch_size: int | None = None) -> Tensor:
+def marginal(
+    model: Model, evidence: Data, variables: list[str | int], batch_size: int | None = None
+) -> Float64[Tensor, batch * outputs]:
     """Log probability in nats of the given variables' values alone, everything else marginalised: ``[B]``.
 
     Args:
@@ -52,7 +55,9 @@ def marginal(model: Model, evidence: Data, variables: list[str | int], batch_siz
 
 
 @hinted
-def conditional_log_likelihood(model: Model, query: Data, given: Data, batch_size: int | None = None) -> Tensor:
+def conditional_log_likelihood(
+    model: Model, query: Data, given: Data, batch_size: int | None = None
+) -> Float64[Tensor, batch * outputs]:
     """log p(query | given) in nats: ``[B]``; both hold the values, and each says by its mask which variables it means.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float64, Shaped
 from torch import Tensor
 
 from ..errors import hinted
@@ -24,9 +25,9 @@ class Explanation:
         note: why, in words.
     """
 
-    state: Tensor
-    log_probability: Tensor
-    log_tree: Tensor
+    state: Shaped[Tensor, "batch variables"]
+    log_probability: Float64[Tensor, " batch"]
+    log_tree: Float64[Tensor, " batch"]
     exact: bool
     note: str
 

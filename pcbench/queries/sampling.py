@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 from ..errors import OptionError, hinted
@@ -18,7 +19,7 @@ def sample(
     seed: int = 0,
     batch_size: int | None = None,
     output: int = 0,
-) -> Tensor:
+) -> Shaped[Tensor, "*rows variables"]:
     """Exact samples: ``count`` unconditional ones, or one completion for each row of evidence.
 
     Args:

@@ -21,7 +21,7 @@ const FALLBACK: Palette = {
   border: "#ccc",
   accent: "#1976d2",
   kinds: { input: "#00785a", product: "#c2500a", sum: "#0067a8" },
-  series: ["#0067a8", "#c2500a", "#00785a", "#a4447a"],
+  series: ["#0067a8", "#c2500a", "#00785a", "#a4447a", "#555"],
   font: "sans-serif",
 };
 
@@ -35,7 +35,7 @@ function read(element: Element): Palette {
     border: color("--pcb-border"),
     accent: color("--pcb-accent"),
     kinds: { input: color("--pcb-input"), product: color("--pcb-product"), sum: color("--pcb-sum") },
-    series: [1, 2, 3, 4].map((i) => color(`--pcb-series-${i}`)),
+    series: [1, 2, 3, 4, 5].map((i) => color(`--pcb-series-${i}`)),
     font: style.fontFamily,
   };
 }

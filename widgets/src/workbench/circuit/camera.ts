@@ -12,19 +12,21 @@ export interface Box {
 }
 
 const MARGIN = 34;
+/** The legend lies along the lower edge. */
+const FOOT = 22;
 const [SMALLEST, LARGEST] = [0.004, 3];
 
 export function fit(content: Box, screen: Box): Camera {
   const scale = Math.min(
     1.15,
     (screen.width - 2 * MARGIN) / Math.max(content.width, 1),
-    (screen.height - 2 * MARGIN) / Math.max(content.height, 1),
+    (screen.height - 2 * MARGIN - FOOT) / Math.max(content.height, 1),
   );
   const clamped = Math.max(SMALLEST, scale);
   return {
     scale: clamped,
     x: (screen.width - content.width * clamped) / 2,
-    y: (screen.height - content.height * clamped) / 2,
+    y: (screen.height - FOOT - content.height * clamped) / 2,
   };
 }
 

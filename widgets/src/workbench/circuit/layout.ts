@@ -136,7 +136,7 @@ function lines(row: number[], most: number): number {
 }
 
 function place(rows: number[][], parents: Adjacency, children: Adjacency, count: number): Placement {
-  const most = Math.max(16, Math.ceil(2.4 * Math.sqrt(count)));
+  const most = Math.max(24, Math.ceil(2.4 * Math.sqrt(count)));
   const x = new Float64Array(count);
   const y = new Float64Array(count);
   for (const row of rows) {
@@ -144,7 +144,8 @@ function place(rows: number[][], parents: Adjacency, children: Adjacency, count:
     const columns = Math.ceil(row.length / fold);
     row.forEach((block, i) => (x[block] = (Math.floor(i / fold) - (columns - 1) / 2 + (i % fold) / fold) * GAP_X));
   }
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < 5; round++) {
+    // The last round looks down, so that a parent ends in the middle of its children.
     const adjacent = round % 2 === 0 ? children : parents;
     const order = round % 2 === 0 ? rows : [...rows].reverse();
     for (const row of order) if (lines(row, most) === 1) relax(row, adjacent, x);

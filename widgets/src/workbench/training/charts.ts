@@ -65,7 +65,7 @@ export function memoryLines(history: History): Line[] {
   );
   if (!history.has("memory_peak")) return lines;
   const peak = decimate(carry(history.series("memory_peak", "max")), "max", MOST);
-  return [...lines, { label: "peak", color: 3, values: peak, dashed: true }];
+  return [...lines, { label: "peak", color: 4, values: peak, dashed: true }];
 }
 
 export function timeLines(history: History): Line[] {
