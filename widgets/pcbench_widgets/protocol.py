@@ -42,9 +42,7 @@ def circuit_message(rev: int, described: Mapping[str, Any] | None) -> Message:
     blocks = described["blocks"]
     names = [variable["name"] for variable in described["variables"]]
     position = {block["id"]: i for i, block in enumerate(blocks)}
-    table = np.array(
-        [[b["id"], KINDS.index(b["kind"]), b["nodes"], b["level"], len(b["scope"])] for b in blocks], dtype="<i4"
-    )
+    table = np.array([[b["id"], KINDS.index(b["kind"]), b["nodes"], b["level"], len(b["scope"])] for b in blocks], dtype="<i4")
     parameters = np.array([b["parameters"] for b in blocks], dtype="<f8")
     edges = np.array([[position[child], position[parent]] for child, parent in described["edges"]], dtype="<i4")
     head = {

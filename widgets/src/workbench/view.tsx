@@ -1,6 +1,6 @@
 // The whole workbench. It draws what the store holds and knows nothing of Jupyter.
 
-import { useRef, useState } from "react";
+import { useRef, useState, type FocusEvent } from "react";
 import { useStore } from "zustand";
 import { CircuitPane } from "./circuit/CircuitPane";
 import { ImageStrip } from "./ImageStrip";
@@ -19,6 +19,14 @@ interface Props {
   height: number;
 }
 
+/**
+ * Keeps JupyterLab's single-key commands (b, dd, …) away from what is typed here. Some of them match the focused
+ * element itself, so the attribute on our root comes too late: whatever gets the focus must carry it.
+ */
+function keepShortcutsAway(event: FocusEvent): void {
+  event.target.setAttribute("data-lm-suppress-shortcuts", "true");
+}
+
 export function Workbench({ store, panes, height }: Props) {
   const root = useRef<HTMLDivElement>(null);
   const palette = usePalette(root);
@@ -35,10 +43,10 @@ export function Workbench({ store, panes, height }: Props) {
     setClosed(next);
   };
   return (
-    // The suppress attribute keeps JupyterLab's single-key commands (b, dd, …) away from what is typed here.
     <div
       ref={root}
       className="pcb-root"
+      onFocusCapture={keepShortcutsAway}
       data-lm-suppress-shortcuts="true"
       data-rev={rev}
       data-seq={seq}

@@ -1,0 +1,75 @@
+"""Fixtures of the browser tests: Debian's Chromium driven by Playwright, and a JupyterLab of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+
+from tests.browser.lab import Lab
+
+HERE = Path(__file__).parent
+CHROMIUM_FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+]
+
+
+def chromium() -> str:
+    """A missing browser is an error and never a skip: a run that skips tells nothing about the browser."""
+    found = os.environ.get("PCBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        raise RuntimeError("browser tests need Chromium: `make browser` installs Debian's, or set PCBENCH_CHROMIUM")
+    return found
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    running = Lab(tmp_path_factory.mktemp("lab"))
+    running.copy(HERE / "notebooks", HERE.parent / "widgets" / "scripted_run.py")
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def context(driver: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    profile = tmp_path_factory.mktemp("profile")
+    opened = driver.chromium.launch_persistent_context(
+        str(profile),
+        executable_path=chromium(),
+        headless=True,
+        args=CHROMIUM_FLAGS,
+        viewport={"width": 1500, "height": 1500},
+    )
+    opened.set_default_timeout(30_000)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page that fails its test when any script on it fails."""
+    opened = context.new_page()
+    failures: list[str] = []
+    opened.on("pageerror", lambda error: failures.append(str(error)))
+    yield opened
+    opened.close()
+    assert failures == []
+
+
+@pytest.fixture(scope="session")
+def shots() -> Path:
+    """Where screenshots go; they are for people, and no test compares them."""
+    folder = Path(os.environ.get("PCBENCH_SCREENSHOTS", "test-results"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

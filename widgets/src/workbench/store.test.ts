@@ -1,0 +1,100 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Incoming, Layer, Outgoing, Points } from "./protocol";
+import { command, createWorkbenchStore, receive, selectBlocks, selectLayer, watchHeartbeat, type Store } from "./store";
+
+let sent: Outgoing[];
+let store: Store;
+beforeEach(() => {
+  sent = [];
+  store = createWorkbenchStore((message) => sent.push(message), 0);
+});
+
+function layer(index: number, kind: Layer["kind"], blocks: number[]): Layer {
+  return {
+    index, kind, blocks, kernel: "dense", why: "", rejected: [], groups: 1, nodes: 1, elements: 1, edges: 1, tiles: 1,
+    tile_size: 32, padding: 0, flops: 1, parameter_bytes: 4, value_bytes: 4,
+  };
+}
+
+const program: Incoming = {
+  type: "program",
+  rev: 1,
+  program: {
+    device: "cpu", dtype: "float32", memory: [], totals: {},
+    layers: [layer(0, "input", [0, 1]), layer(1, "sum", [2, 3])],
+  },
+};
+
+function point(seq: number): Points {
+  return {
+    run: 1, reset: false, columns: ["train_ll"], count: 1,
+    head: Float64Array.from([seq, seq, seq, 0, 0]), body: Float64Array.from([-1, -1, -1, -1]),
+  };
+}
+
+describe("linked selection", () => {
+  beforeEach(() => receive(store, program, 0));
+
+  it("lights a layer's blocks, tells Python and asks for the map", () => {
+    selectLayer(store, 1);
+    expect([...store.getState().selection]).toEqual([2, 3]);
+    expect(sent).toEqual([{ type: "select", blocks: [2, 3] }, { type: "occupancy", layer: 1 }]);
+  });
+
+  it("asks for no map of a layer without weights", () => {
+    selectLayer(store, 0);
+    expect(sent.map((message) => message.type)).toEqual(["select"]);
+  });
+
+  it("finds the layer of a block that was clicked", () => {
+    selectBlocks(store, [3]);
+    expect(store.getState().selectedLayer).toBe(1);
+    selectBlocks(store, []);
+    expect(store.getState().selectedLayer).toBeNull();
+  });
+});
+
+describe("points", () => {
+  it("asks again when some are missing", () => {
+    receive(store, { type: "points", points: point(1) }, 0);
+    expect(sent).toEqual([]);
+    receive(store, { type: "points", points: point(3) }, 0);
+    expect(sent).toEqual([{ type: "sync", have: expect.objectContaining({ run: 1, seq: 1 }) }]);
+    expect(store.getState().seq).toBe(1);
+  });
+});
+
+describe("log", () => {
+  const entry = (seq: number) => ({ seq, kind: "message", step: 0, time: 0, text: String(seq) });
+  it("takes each entry once, in order, and starts over on a reset", () => {
+    receive(store, { type: "log", run: 0, reset: false, entries: [entry(1), entry(2)] }, 0);
+    receive(store, { type: "log", run: 0, reset: false, entries: [entry(2), entry(3)] }, 0);
+    expect(store.getState().log.map((e) => e.seq)).toEqual([1, 2, 3]);
+    receive(store, { type: "log", run: 0, reset: true, entries: [entry(1)] }, 0);
+    expect(store.getState().log.map((e) => e.seq)).toEqual([1]);
+  });
+});
+
+describe("commands", () => {
+  it("wait for their own answer, and show why they failed", () => {
+    command(store, "stop", 5);
+    const { pending } = store.getState();
+    expect(pending).toMatchObject({ op: "stop", since: 5 });
+    receive(store, { type: "ack", id: pending!.id + 1, ok: true, text: "" }, 6);
+    expect(store.getState().pending).not.toBeNull();
+    receive(store, { type: "ack", id: pending!.id, ok: false, text: "no run" }, 6);
+    expect(store.getState()).toMatchObject({ pending: null, notice: "no run" });
+  });
+});
+
+describe("heartbeat", () => {
+  it("takes the kernel for gone after several silent beats, and for back with the next message", () => {
+    receive(store, { type: "beat", every: 2 }, 1000);
+    watchHeartbeat(store, 7000);
+    expect(store.getState().kernelGone).toBe(false);
+    watchHeartbeat(store, 8001);
+    expect(store.getState().kernelGone).toBe(true);
+    receive(store, { type: "beat", every: 2 }, 9000);
+    expect(store.getState().kernelGone).toBe(false);
+  });
+});
