@@ -91,26 +91,27 @@ def _describe_layer(program: Program, layer: Layer) -> dict[str, Any]:
 
 def _describe_sum(program: Program, layer: SumLayer) -> dict[str, Any]:
     table, groups = program.sum_tables[layer.table], len(layer.blocks)
-    pattern, tile = table.pattern, program.tile
+    pattern = table.pattern
     edges = pattern.edges * groups
     grid = _tile_grid(program, layer)
     tiles = int(np.count_nonzero(grid)) * groups
+    cells = groups * _count(table.choice.kernel.form())  # what the kernel multiplies, edges or not
     leaves = sum(len(t.leaves) for t in layer.terms)
     why = table.choice.why
     if leaves:
         why += f"; {leaves} leaf vector{'s' if leaves > 1 else ''} a block looked up on the way in, never stored"
     # Upward, downward and statistics each multiply and add once an edge; products add once a factor and element.
-    flops = groups * (6 * pattern.edges + 2 * layer.elements * _arity(layer.terms) + 8 * (layer.elements + layer.nodes))
+    flops = 6 * cells + groups * (2 * layer.elements * _arity(layer.terms) + 8 * (layer.elements + layer.nodes))
     return {
         "kernel": table.choice.kernel.name,
         "why": why,
         "edges": edges,
         "tiles": tiles,
-        "cells": tiles * tile * tile,
+        "cells": cells,
         "rejected": [{"kernel": n, "reason": r} for n, r in table.choice.rejected],
-        "padding": _padding(edges, tiles * tile * tile),
+        "padding": _padding(edges, cells),
         "flops": flops,
-        "parameter_bytes": edges * program.dtype.itemsize,
+        "parameter_bytes": cells * program.dtype.itemsize,
     }
 
 
@@ -195,7 +196,7 @@ def explain_program(program: Program) -> str:
         f"compiled for {data['device']} in {data['dtype']}: {totals['layers']} layers, {totals['units']:,} units in memory; "
         f"{fused_products:,} products and {fused_leaves:,} leaf vectors fused into the sums above them",
         f"parameters {_bytes(totals['parameter_bytes'])}; a training step needs {_bytes(totals['value_bytes'])} and "
-        f"{totals['flops'] / 1e6:.2f} MFLOP a sample; tiles of {program.tile}: {totals['padding']:.1%} padding",
+        f"{totals['flops'] / 1e6:.2f} MFLOP a sample; {totals['padding']:.1%} of the weights are padding",
     ]
     shapes = Counter((d["kind"], d["kernel"], d["groups"], d["nodes"], d["elements"], d["why"]) for d in data["layers"])
     for (kind, kernel, groups, nodes, elements, why), times in shapes.items():
