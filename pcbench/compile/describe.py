@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -198,11 +197,13 @@ def explain_program(program: Program) -> str:
         f"parameters {_bytes(totals['parameter_bytes'])}; a training step needs {_bytes(totals['value_bytes'])} and "
         f"{totals['flops'] / 1e6:.2f} MFLOP a sample; {totals['padding']:.1%} of the weights are padding",
     ]
-    shapes = Counter((d["kind"], d["kernel"], d["groups"], d["nodes"], d["elements"], d["why"]) for d in data["layers"])
-    for (kind, kernel, groups, nodes, elements, why), times in shapes.items():
-        size = f"{nodes}" if kind == "input" else f"{elements} → {nodes}"
-        repeated = f" ({times} such layers)" if times > 1 else ""
-        lines.append(f"  {kind:7s} {groups:5d} × [{size}]  {kernel}: {why}{repeated}")
+    shapes: dict[tuple[str, ...], list[int]] = {}
+    for d in data["layers"]:
+        size = f"{d['nodes']}" if d["kind"] == "input" else f"{d['elements']} → {d['nodes']}"
+        shapes.setdefault((d["kind"], size, d["kernel"], d["why"]), []).append(d["groups"])
+    for (kind, size, kernel, why), groups in shapes.items():
+        where = f" in {len(groups)} layers" if len(groups) > 1 else ""
+        lines.append(f"  {sum(groups):5d} {kind:7s} blocks [{size}]{where}  {kernel}: {why}")
     seen = set()
     for d in data["layers"]:
         for r in d["rejected"]:

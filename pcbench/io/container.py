@@ -179,12 +179,14 @@ def _span(path: str | Path, name: str, entry: object) -> tuple[torch.dtype, list
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(_is_count(n) for n in offsets):
         raise FileFormatError(f"{path} is corrupt: tensor {name!r} lies at {offsets!r}, expected two places")
     start, end = offsets
-    needed = _DTYPES[dtype].itemsize
-    for extent in shape:
-        needed *= extent
+    needed, room = _DTYPES[dtype].itemsize, 1
+    for extent in shape[:64]:
+        needed, room = needed * extent, room * max(1, extent)
+    if len(shape) > 64 or room >= 1 << 62:
+        raise FileFormatError(f"{path} is corrupt: no tensor can have the shape of {name!r}")
     if end - start != needed:
         raise FileFormatError(
-            f"{path} is corrupt: tensor {name!r} of shape {shape} needs {needed:,} bytes, has {end - start:,}"
+            f"{path} is corrupt: tensor {name!r} of shape {shape} needs {needed:,} bytes, but has {end - start:,}"
         )
     return _DTYPES[dtype], shape, start, end
 
