@@ -123,9 +123,9 @@ def test_pictures_are_shown(bench: Page) -> None:
 def test_reload_keeps_the_whole_history(bench: Page) -> None:
     before = wait_for_points(bench, 30)
     bench.get_by_role("button", name="Save and create checkpoint", exact=False).first.click()
-    bench.reload()
-    after = wait_for_points(bench, before)
-    assert after >= before
+    for _ in range(3):  # each reload ends the subshell that the page's messages went to before
+        bench.reload()
+        before = wait_for_points(bench, before)
     first = bench.locator(".pcb-root")
     expect(first).to_have_attribute("data-kernel", "alive")
     expect(first).to_have_attribute("data-images", "3")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import anywidget
@@ -74,7 +76,10 @@ class Workbench(anywidget.AnyWidget):
             self.program = program
         if run is not None:
             self.run = run
-        threading.Thread(target=self._publish, name="pcbench-workbench", daemon=True).start()
+        # In the context of the cell that made this. A bare thread would send as a child of whatever message came
+        # last, and ipykernel routes the view's next message to that one's subshell, which a page reload has ended.
+        work = partial(contextvars.copy_context().run, self._publish)
+        threading.Thread(target=work, name="pcbench-workbench", daemon=True).start()
 
     # ---- what is shown -------------------------------------------------------------------------------------------
     @property
@@ -190,6 +195,7 @@ class Workbench(anywidget.AnyWidget):
         self._beat()
         if feed is not None:
             feed.sync(have["run"], have["seq"], have["log"])
+        self._post(({"type": "synced"}, []))
 
     def _command(self, number: int, op: str) -> None:
         feed = self._feed

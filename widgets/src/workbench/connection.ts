@@ -1,7 +1,7 @@
 // Between a Jupyter model and the store: decodes, asks for what is missing, keeps an eye on the heartbeat.
 
 import { decode, type Outgoing } from "./protocol";
-import { createWorkbenchStore, receive, watchHeartbeat, type Store } from "./store";
+import { createWorkbenchStore, receive, requestSync, watchHeartbeat, type Store } from "./store";
 
 /** The part of an anywidget model that is used here; a test brings its own. */
 export interface Channel {
@@ -11,13 +11,12 @@ export interface Channel {
 }
 
 const HEARTBEAT_CHECK_MS = 1000;
-const SYNC_RETRY_MS = 3000;
+const FIRST_RETRY_MS = 1000;
+const LAST_RETRY_MS = 16_000;
 
 export function connect(channel: Channel): { store: Store; disconnect: () => void } {
   const store = createWorkbenchStore((message) => channel.send(message));
-  let answered = false;
   const listener = (message: unknown, buffers: DataView[]) => {
-    answered = true;
     try {
       const decoded = decode(message as Record<string, unknown>, buffers);
       if (decoded !== null) receive(store, decoded);
@@ -26,15 +25,32 @@ export function connect(channel: Channel): { store: Store; disconnect: () => voi
     }
   };
   channel.on("msg:custom", listener);
-  const sync = () => channel.send({ type: "sync", have: store.getState().have });
-  sync();
-  // The first request can be lost while the kernel is still connecting; a kernel that was gone may be back.
-  const retry = setInterval(() => (!answered || store.getState().kernelGone) && sync(), SYNC_RETRY_MS);
+  requestSync(store);
+  const stopRetrying = retrySync(store);
   const heartbeat = setInterval(() => watchHeartbeat(store), HEARTBEAT_CHECK_MS);
   const disconnect = () => {
-    clearInterval(retry);
+    stopRetrying();
     clearInterval(heartbeat);
     channel.off("msg:custom", listener);
   };
   return { store, disconnect };
+}
+
+/**
+ * A request can be lost, while the kernel is still connecting or just after a page reload; a kernel that was gone may
+ * be back. Each try waits twice as long as the one before: a busy kernel answers all of them, one after another.
+ */
+function retrySync(store: Store): () => void {
+  let wait = FIRST_RETRY_MS;
+  let timer: ReturnType<typeof setTimeout>;
+  const check = () => {
+    const { syncing, kernelGone } = store.getState();
+    if (syncing || kernelGone) {
+      requestSync(store);
+      wait = Math.min(2 * wait, LAST_RETRY_MS);
+    } else wait = FIRST_RETRY_MS;
+    timer = setTimeout(check, wait);
+  };
+  timer = setTimeout(check, wait);
+  return () => clearTimeout(timer);
 }

@@ -120,6 +120,7 @@ export type Incoming =
   | { type: "status"; status: Status }
   | { type: "images"; rev: number; groups: ImageGroup[] }
   | { type: "ack"; id: number; ok: boolean; text: string }
+  | { type: "synced" }
   | { type: "beat"; every: number };
 
 type Json = Record<string, unknown>;
@@ -207,6 +208,7 @@ export function decode(head: Json, buffers: DataView[]): Incoming | null {
       return { type: "status", status: head.status as Status };
     case "log":
     case "ack":
+    case "synced":
     case "beat":
       return head as unknown as Incoming;
     default:

@@ -61,6 +61,11 @@ describe("points", () => {
     receive(store, { type: "points", points: point(3) }, 0);
     expect(sent).toEqual([{ type: "sync", have: expect.objectContaining({ run: 1, seq: 1 }) }]);
     expect(store.getState().seq).toBe(1);
+    receive(store, { type: "points", points: point(4) }, 0);
+    expect(sent).toHaveLength(1); // one request on its way is enough
+    receive(store, { type: "synced" }, 0);
+    receive(store, { type: "points", points: point(5) }, 0);
+    expect(sent).toHaveLength(2);
   });
 });
 

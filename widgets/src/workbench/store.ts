@@ -25,6 +25,8 @@ export interface State {
   seq: number;
   history: History;
   have: Have;
+  /** A sync is on its way; another one would only queue up behind it. */
+  syncing: boolean;
   pending: Pending | null;
   notice: string;
   /** Milliseconds of the local clock. */
@@ -49,6 +51,7 @@ export function createWorkbenchStore(send: (message: Outgoing) => void, now = Da
     seq: 0,
     history: new History(),
     have: { circuit: 0, program: 0, images: 0, run: 0, seq: 0, log: 0 },
+    syncing: false,
     pending: null,
     notice: "",
     heard: now,
@@ -93,7 +96,7 @@ export function receive(store: Store, message: Incoming, now = Date.now()): void
       const outcome = state.history.append(message.points);
       const have = { ...state.have, run: state.history.run, seq: state.history.seq };
       store.setState({ seq: state.history.seq, have });
-      if (outcome === "gap") store.send({ type: "sync", have });
+      if (outcome === "gap" && !state.syncing) requestSync(store);
       return;
     }
     case "log":
@@ -103,6 +106,8 @@ export function receive(store: Store, message: Incoming, now = Date.now()): void
     case "ack":
       if (state.pending?.id !== message.id) return;
       return store.setState({ pending: null, notice: message.ok ? "" : message.text });
+    case "synced":
+      return store.setState({ syncing: false });
     case "beat":
       return store.setState({ beatEvery: message.every });
   }
@@ -115,6 +120,12 @@ function applyLog(store: Store, run: number, reset: boolean, entries: LogEntry[]
   const merged = [...known, ...entries.filter((entry) => entry.seq > last)].slice(-LOG_LIMIT);
   const seq = merged.length ? merged[merged.length - 1].seq : 0;
   store.setState({ log: merged, have: { ...have, log: seq } });
+}
+
+/** Asks Python for everything that is not here yet. */
+export function requestSync(store: Store): void {
+  store.setState({ syncing: true });
+  store.send({ type: "sync", have: store.getState().have });
 }
 
 let nextCommand = 1;

@@ -1,0 +1,56 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { connect, type Channel } from "./connection";
+import type { Outgoing } from "./protocol";
+
+let sent: Outgoing[];
+let deliver: (message: unknown, buffers?: DataView[]) => void;
+let connection: ReturnType<typeof connect>;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  sent = [];
+  const channel: Channel = {
+    on: (_, callback) => (deliver = (message, buffers = []) => callback(message, buffers)),
+    off: () => (deliver = () => undefined),
+    send: (message) => sent.push(message),
+  };
+  connection = connect(channel);
+});
+afterEach(() => {
+  connection.disconnect();
+  vi.useRealTimers();
+});
+
+const syncs = () => sent.filter((message) => message.type === "sync").length;
+
+it("asks at once, and again with growing patience until it is answered", () => {
+  expect(syncs()).toBe(1);
+  vi.advanceTimersByTime(8000);
+  expect(syncs()).toBe(4); // after 1, 3 and 7 seconds
+  deliver({ type: "synced" });
+  deliver({ type: "beat", every: 1000 });
+  vi.advanceTimersByTime(60_000);
+  expect(syncs()).toBe(4);
+});
+
+it("asks a silent kernel until it is back", () => {
+  deliver({ type: "synced" });
+  vi.advanceTimersByTime(20_000);
+  expect(connection.store.getState().kernelGone).toBe(true);
+  expect(syncs()).toBeGreaterThan(1);
+  deliver({ type: "beat", every: 2 });
+  expect(connection.store.getState().kernelGone).toBe(false);
+});
+
+it("says that a message was damaged and goes on", () => {
+  deliver({ type: "points", columns: ["a"], count: 2 }, []);
+  expect(connection.store.getState().notice).toContain("could not be read");
+  deliver({ type: "status", status: { state: "running" } });
+  expect(connection.store.getState().status?.state).toBe("running");
+});
+
+it("is silent after it was disconnected", () => {
+  connection.disconnect();
+  vi.advanceTimersByTime(60_000);
+  expect(syncs()).toBe(1);
+});
