@@ -35,12 +35,17 @@ class Evidence:
     observed: Tensor | None = None
     soft: Mapping[int, Tensor] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _tensor(self.values, "values"))
+        if self.observed is not None:
+            object.__setattr__(self, "observed", _tensor(self.observed, "observed"))
+
     @classmethod
     def of(cls, data: Data) -> Evidence:
         """Evidence as it is; a tensor or array as fully observed values."""
         if isinstance(data, Evidence):
             return data
-        return cls(torch.from_numpy(np.ascontiguousarray(data)) if isinstance(data, np.ndarray) else data)
+        return cls(_tensor(data, "data"))
 
     @classmethod
     def none(cls, rows: int, variables: Variables) -> Evidence:
@@ -69,8 +74,6 @@ class Evidence:
     def check(self, variables: Variables) -> None:
         """Raise :class:`DataError` unless this evidence fits the variables; names row, variable and value."""
         values = self.values
-        if not isinstance(values, Tensor):
-            raise DataError(f"values must be a tensor or array, got {type(values).__name__}")
         if values.ndim != 2 or values.shape[1] != len(variables):
             raise DataError(f"values need shape [rows, {len(variables)}], got {list(values.shape)}")
         if len(values) == 0:
@@ -80,6 +83,15 @@ class Evidence:
         _check_mask(self.observed, values)
         _check_soft(self.soft, len(values), variables)
         _check_domains(values, None if self.observed is None and not self.soft else self.mask(), variables)
+
+
+def _tensor(data: object, what: str) -> Tensor:
+    if isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
+        return torch.from_numpy(np.ascontiguousarray(data))
+    if not isinstance(data, Tensor):
+        kind = f"array of {data.dtype}" if isinstance(data, np.ndarray) else type(data).__name__
+        raise DataError(f"{what} must be a tensor or array of numbers, got {kind}")
+    return data
 
 
 def _check_mask(observed: Tensor | None, values: Tensor) -> None:
