@@ -15,6 +15,8 @@ SHELL := bash
 PYTHON ?= python3
 PIP_FLAGS ?=
 PYTEST_FLAGS ?=
+# Jupyter refuses to run as root, which is who you are in a bare container; it still listens on loopback only.
+LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 NOTEBOOK ?= notebooks/01-first-lesson.ipynb
 VENV := .venv
 BIN := $(VENV)/bin
@@ -49,7 +51,7 @@ bundle: $(LAB_READY)
 # Loopback only, and Jupyter's own token stays: the printed address carries it. Without a browser the address is enough.
 lab: bundle
 	@test -f $(NOTEBOOK) || { echo "$(NOTEBOOK) is not here" >&2; exit 1; }
-	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. $(NOTEBOOK)
+	$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir="$(CURDIR)" $(LAB_FLAGS) $(NOTEBOOK)
 
 lint: $(DEV_READY)
 	$(BIN)/ruff check .
