@@ -14,7 +14,7 @@ export function Pane({ name, title, summary, tools, children }: Props) {
     <section className={`pcb-pane pcb-pane-${name}`} aria-label={title} data-pane={name}>
       <header>
         <h3>{title}</h3>
-        <span className="pcb-summary">{summary}</span>
+        <span className="pcb-summary" title={typeof summary === "string" ? summary : undefined}>{summary}</span>
         <span className="pcb-tools">{tools}</span>
       </header>
       <div className="pcb-body">{children}</div>

@@ -79,9 +79,9 @@ function drawEdges(context: CanvasRenderingContext2D, scene: Scene): void {
   const { edges, blocks } = circuit;
   const curved = edges.length / 2 <= CURVES_UP_TO && camera.scale > 0.12;
   const lit: number[] = [];
-  context.lineWidth = 1.2 / Math.max(camera.scale, 0.35);
+  context.lineWidth = Math.max(1.2, 0.8 / camera.scale); // never thinner than the screen can show
   context.strokeStyle = palette.muted;
-  context.globalAlpha = selection.size ? 0.16 : Math.max(0.14, Math.min(0.55, 40 / Math.sqrt(edges.length + 1)));
+  context.globalAlpha = selection.size ? Math.max(0.08, Math.min(0.22, 16 / Math.sqrt(edges.length + 1))) : Math.max(0.14, Math.min(0.55, 40 / Math.sqrt(edges.length + 1)));
   context.beginPath();
   for (let e = 0; e < edges.length; e += 2) {
     const [child, parent] = [edges[e], edges[e + 1]];
@@ -160,12 +160,12 @@ function drawLabels(context: CanvasRenderingContext2D, scene: Scene, shown: numb
 /** Far away a block is a few pixels: rectangles in one path a kind are all that is needed. */
 function drawPoints(context: CanvasRenderingContext2D, scene: Scene, shown: number[]): void {
   const { circuit, placement, palette, selection, camera } = scene;
-  const size = Math.max(1.6 / camera.scale, 20);
+  const size = Math.max(2.6 / camera.scale, 24);
   for (const kind of ["input", "product", "sum"] as const) {
     for (const chosen of [false, true]) {
       context.fillStyle = chosen ? palette.accent : palette.kinds[kind];
-      context.globalAlpha = selection.size && !chosen ? 0.35 : 1;
-      const grown = chosen ? 1.5 * size : size;
+      context.globalAlpha = selection.size && !chosen ? 0.45 : 1;
+      const grown = chosen ? Math.max(1.5 * size, 5 / camera.scale) : size;
       for (const i of shown) {
         const block = circuit.blocks[i];
         if (block.kind !== kind || selection.has(block.id) !== chosen) continue;

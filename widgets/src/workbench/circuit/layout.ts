@@ -136,7 +136,7 @@ function lines(row: number[], most: number): number {
 }
 
 function place(rows: number[][], parents: Adjacency, children: Adjacency, count: number): Placement {
-  const most = Math.max(24, Math.ceil(2.4 * Math.sqrt(count)));
+  const most = Math.max(24, Math.ceil(1.5 * Math.sqrt(count)));
   const x = new Float64Array(count);
   const y = new Float64Array(count);
   for (const row of rows) {

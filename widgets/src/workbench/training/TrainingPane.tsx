@@ -85,7 +85,7 @@ function Scores({ store }: { store: Store }) {
     ["train", score(history.latest("train_bpd"), 4), "bits / dimension"],
     ["validation", score(history.latest("valid_bpd"), 4), "bits / dimension"],
     ["speed", speed === null ? "–" : count(speed), "samples / s"],
-    ["step", stepTime ? seconds(stepTime) : "–", "forward + backward + update"],
+    ["step", stepTime ? seconds(stepTime) : "–", "all three parts"],
     ["memory peak", peak === null ? "–" : bytes(peak), "all purposes"],
   ];
   return (
