@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -74,7 +75,7 @@ def write(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str
         for name in order:
             flat = tensors[name].detach().cpu().contiguous().reshape(-1)
             if flat.numel():
-                file.write(memoryview(flat.view(torch.uint8).numpy()))
+                file.write(flat.view(torch.uint8).numpy().data)
 
 
 @contextlib.contextmanager
@@ -117,7 +118,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         spans = {name: _span(path, name, entry) for name, entry in header.items()}
         _check_spans(path, spans, size - start)
         data = torch.empty(size - start, dtype=torch.uint8)
-        if len(data) and file.readinto(memoryview(data.numpy())) != len(data):  # type: ignore[attr-defined]
+        if len(data) and file.readinto(data.numpy().data) != len(data):
             raise FileFormatError(f"{path} became shorter while it was read")
     return {name: _tensor(data, *span) for name, span in spans.items()}, metadata
 
@@ -127,7 +128,7 @@ def looks_like_container(head: bytes) -> bool:
     return len(head) > 9 and int.from_bytes(head[:8], "little") < (1 << 40) and head[8:9] == b"{"
 
 
-def _header(path: str | Path, file: BinaryIO, size: int) -> dict[str, Any]:
+def _header(path: str | Path, file: BufferedReader, size: int) -> dict[str, Any]:
     head = file.read(9)
     if size == 0:
         raise FileFormatError(f"{path} is empty")
