@@ -93,7 +93,7 @@ def test_wheel_carries_the_front_end_within_its_limit(built: Distributions) -> N
 
 def test_wheel_carries_every_data_file_and_type_marker(built: Distributions) -> None:
     inside = contents(built.wheel)
-    wanted = [path.relative_to(ROOT).as_posix() for path in (ROOT / "pcbench" / "datasets").glob("*.gz")]
+    wanted = [path.relative_to(ROOT).as_posix() for path in (ROOT / "pcbench" / "datasets").rglob("*.gz")]
     assert set(wanted) <= set(inside)
     assert {"pcbench/py.typed", "pcbench_widgets/py.typed"} <= set(inside)
 

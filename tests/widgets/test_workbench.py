@@ -194,7 +194,7 @@ class TestFeed:
     def fast(self, steps: int = 2000, spike_at: int = 777) -> tuple[RunFeed, list[Message]]:
         sent: list[Message] = []
         run = ScriptedRun(total_steps=steps, delay=0.0, spike_at=spike_at)
-        feed = RunFeed(1, run, sent.append)
+        feed = RunFeed(1, run, sent.append, lambda: "")
         assert run.wait(20)
         feed.publish()
         feed.sync(0, 0, 0)

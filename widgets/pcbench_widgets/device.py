@@ -1,19 +1,40 @@
-"""What the dashboard says of Tensor Cores, in words; where there are none, it says why."""
+"""What the dashboard says of Tensor Cores, in words; where nothing can be said, why."""
 
 from __future__ import annotations
 
+import time
+
 import torch
 
-_FIRST_WITH_TENSOR_CORES = (7, 0)
+from pcbench.telemetry import TensorCoreMeter
+
+EVERY = 1.0
+"""Seconds between two readings; the counters themselves need some 100 ms."""
 
 
-def tensor_core_text() -> str:
-    if torch.version.cuda is None:
-        return f"Tensor Cores: no GPU. This PyTorch ({torch.__version__}) is built without CUDA; training runs on the CPU."
-    if not torch.cuda.is_available():
-        return "Tensor Cores: no GPU. PyTorch is built with CUDA, but finds no usable device; training runs on the CPU."
-    name = torch.cuda.get_device_name()
-    capability = torch.cuda.get_device_capability()
-    if capability < _FIRST_WITH_TENSOR_CORES:
-        return f"Tensor Cores: {name} has none (compute capability {capability[0]}.{capability[1]}, 7.0 is the first)."
-    return f"Tensor Cores: {name} has them; their use is not measured by this dashboard yet."
+class TensorCoreText:
+    """Call it as often as you like: it reads the meter at most once a second."""
+
+    def __init__(self, device: str | torch.device) -> None:
+        self._meter = TensorCoreMeter(device)
+        self._due = 0.0
+        self._text = ""
+
+    def __call__(self) -> str:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + EVERY
+            self._text = self._read()
+        return self._text
+
+    def _read(self) -> str:
+        use = self._meter.read()
+        if use.value is None:
+            return f"Tensor Cores: {use.reason}."
+        return f"Tensor Cores: busy {100 * use.value:.0f} % of the time ({use.source}: {use.reason})."
+
+
+def device_of(program: object) -> torch.device:
+    """The program's device; without a program, the one that PyTorch would train on."""
+    found = getattr(program, "device", None)
+    return torch.device(found if found is not None else "cuda" if torch.cuda.is_available() else "cpu")

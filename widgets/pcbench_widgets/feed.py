@@ -67,7 +67,7 @@ def _nothing() -> None:
 class RunFeed:
     """Follows one run, and sends what is new through `send` whenever `publish` is called, until `close`."""
 
-    def __init__(self, number: int, run: RunLike, send: Send, tensor_cores: str = "") -> None:
+    def __init__(self, number: int, run: RunLike, send: Send, tensor_cores: Callable[[], str]) -> None:
         self.number = number
         self.run = run
         self._send = send
@@ -158,7 +158,7 @@ class RunFeed:
             "epoch": self.run.epoch,
             "elapsed": self._elapsed,
             "eta": self._eta(state, step, total),
-            "tensorCores": self._tensor_cores,
+            "tensorCores": self._tensor_cores(),
         }
 
     def _eta(self, state: str, step: int, total: int) -> float | None:

@@ -15,7 +15,7 @@ import traitlets
 from pcbench.circuit import Circuit, describe
 
 from . import fallback, front_end, png
-from .device import tensor_core_text
+from .device import TensorCoreText, device_of
 from .feed import RunFeed, RunLike
 from .protocol import Message, circuit_message, occupancy_message, program_message
 
@@ -120,7 +120,7 @@ class Workbench(anywidget.AnyWidget):
             if self._feed is not None:
                 self._feed.close()
             self._runs += 1
-            self._feed = RunFeed(self._runs, run, self._post, tensor_core_text())
+            self._feed = RunFeed(self._runs, run, self._post, TensorCoreText(device_of(self._program)))
             self._feed.sync(0, 0, 0)
 
     @property
