@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, overload
 
-from .errors import CircuitError, hinted_class, suggest
+from .errors import CircuitError, hinted, hinted_class, suggest
 
 Scope: TypeAlias = int
 
 
+@hinted_class
 @dataclass(frozen=True)
 class Finite:
     """Values 0, 1, …, size−1."""
@@ -70,16 +71,19 @@ class Variables(Sequence[Variable]):
         self._index = {v.name: v.index for v in self._items}
 
     @classmethod
+    @hinted
     def finite(cls, count: int, size: int, names: Iterable[str] | None = None) -> Variables:
         """``count`` variables with values 0…size−1."""
         return cls((Finite(size),) * count, names)
 
     @classmethod
+    @hinted
     def binary(cls, count: int, names: Iterable[str] | None = None) -> Variables:
         """``count`` variables with values 0 and 1."""
         return cls.finite(count, 2, names)
 
     @classmethod
+    @hinted
     def real(cls, count: int, names: Iterable[str] | None = None) -> Variables:
         """``count`` real variables."""
         return cls((Real(),) * count, names)

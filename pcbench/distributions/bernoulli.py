@@ -27,7 +27,7 @@ class Bernoulli(Distribution):
         return 1
 
     def rejects(self, domain: Domain) -> str | None:
-        ok = isinstance(domain, Finite) and domain.size <= 2
+        ok = isinstance(domain, Finite) and domain.size == 2
         return None if ok else f"Bernoulli covers the values 0 and 1, but the domain is {domain}"
 
     def log_density(self, parameters: Tensor, values: Tensor) -> Tensor:

@@ -8,11 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import CircuitError
+from ..errors import CircuitError, hinted_class
 from ..scope import Domain, Finite
 from .base import Distribution, probability_rows_invalid
 
 
+@hinted_class
 @dataclass(frozen=True)
 class Binomial(Distribution):
     """p(x) = C(trials, x) θ^x (1−θ)^(trials−x); parameters ``[1, N]``; values 0…trials."""
@@ -33,7 +34,7 @@ class Binomial(Distribution):
         return 1
 
     def rejects(self, domain: Domain) -> str | None:
-        if isinstance(domain, Finite) and domain.size <= self.trials + 1:
+        if isinstance(domain, Finite) and domain.size == self.trials + 1:
             return None
         return f"Binomial(trials={self.trials}) covers values 0…{self.trials}, but the domain is {domain}"
 

@@ -8,11 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import CircuitError
+from ..errors import CircuitError, hinted_class
 from ..scope import Domain, Finite
 from .base import Distribution, probability_rows_invalid
 
 
+@hinted_class
 @dataclass(frozen=True)
 class Categorical(Distribution):
     """p(x = c) = θ_c for c in 0…size−1; parameters ``[size, N]``, each column sums to one."""
@@ -33,7 +34,7 @@ class Categorical(Distribution):
         return self.size
 
     def rejects(self, domain: Domain) -> str | None:
-        if isinstance(domain, Finite) and domain.size <= self.size:
+        if domain == Finite(self.size):
             return None
         return f"Categorical(size={self.size}) covers values 0…{self.size - 1}, but the domain is {domain}"
 
@@ -42,7 +43,7 @@ class Categorical(Distribution):
         return torch.gather(parameters.expand(*values.shape[:-1], -1, -1), -2, rows).log()
 
     def log_table(self, parameters: Tensor, domain: Finite) -> Tensor:
-        return parameters[..., : domain.size, :].log()
+        return parameters.log()
 
     def sufficient(self, values: Tensor) -> Tensor:
         return torch.nn.functional.one_hot(values.long(), self.size).to(
@@ -56,8 +57,7 @@ class Categorical(Distribution):
         return moments
 
     def moments_from_counts(self, counts: Tensor) -> Tensor:
-        missing = self.size - counts.shape[-2]
-        return counts if missing == 0 else torch.nn.functional.pad(counts, (0, 0, 0, missing))
+        return counts
 
     def prior_moments(self, parameters: Tensor) -> Tensor:
         return torch.full_like(parameters, 1.0 / self.size)

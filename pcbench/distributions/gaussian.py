@@ -9,11 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import CircuitError
+from ..errors import CircuitError, hinted_class
 from ..scope import Domain, Real
 from .base import Distribution
 
 
+@hinted_class
 @dataclass(frozen=True)
 class Gaussian(Distribution):
     """N(μ, σ²); parameters ``[2, N]``: means, then variances.

@@ -67,6 +67,7 @@ class Model:
         return cls._packed(program, initial_values(program.circuit, seed, data, program.dtype))
 
     @classmethod
+    @hinted
     def from_values(cls, program: Program, values: dict[Parameter, Tensor]) -> Model:
         """A model with the given value for every parameter of the circuit.
 
@@ -114,7 +115,7 @@ class Model:
         out: dict[Parameter, Tensor] = {}
         for sums, stored in zip(self.program.sum_tables, self.parameters.weights, strict=True):
             for row, parameter in enumerate(sums.parameters):
-                out[parameter] = sums.choice.kernel.unpack(stored[row]).clone()
+                out[parameter] = sums.choice.kernel.unpack(stored[row]).reshape(parameter.shape).clone()
         for leaf, stored in zip(self.program.leaf_tables, self.parameters.leaves, strict=True):
             for row, parameter in enumerate(leaf.parameters):
                 out[parameter] = stored[row].clone()

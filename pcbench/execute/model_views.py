@@ -7,12 +7,14 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from ..circuit import Block, InputBlock, ProductBlock
+from ..errors import hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
 from .model import Model
 from .upward import upward
 
 
+@hinted
 def node_values(model: Model, evidence: Data) -> dict[Block, Float64[Tensor, "batch nodes"]]:
     """Log value of every node, ``[B, N]`` float64 in nats, for every block."""
     batch = Batch.of(model.program, Evidence.of(evidence))
@@ -44,6 +46,7 @@ def _leaf_values(model: Model, batch: Batch, block: InputBlock) -> Tensor:
     return values.expand(batch.size, block.nodes)
 
 
+@hinted
 def node_flows(model: Model, evidence: Data, seeds: Tensor | None = None) -> dict[Block, Float64[Tensor, "batch nodes"]]:
     """Flow of every node, ``[B, N]`` float64, for every block: the probability that the node is active, row by row.
 

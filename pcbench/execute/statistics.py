@@ -35,6 +35,8 @@ class Statistics:
 
     def add_(self, other: Statistics) -> Statistics:
         """Add another batch's statistics to these."""
+        if other.rows == 0:
+            return self  # what they hold is of no rows, whatever it is
         if self.rows == 0:
             for mine in [*self.weights, *self.leaves]:
                 mine.zero_()

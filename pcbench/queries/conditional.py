@@ -30,18 +30,29 @@ class Posterior:
     probabilities: Tensor | None
 
     @property
+    def _values(self) -> Tensor:
+        assert self.probabilities is not None
+        return torch.arange(self.probabilities.shape[1], dtype=torch.float64)
+
+    @property
     def mean(self) -> Tensor:
         """Expected value: ``[B]``."""
+        if self.probabilities is not None:
+            return self.probabilities @ self._values
         return sum((w @ f.mean(p) for f, p, w in self.components), start=torch.zeros(()))
 
     @property
     def variance(self) -> Tensor:
         """Variance: ``[B]`` (law of total variance)."""
+        if self.probabilities is not None:
+            return self.probabilities @ self._values.square() - self.mean.square()
         second = sum((w @ (f.variance(p) + f.mean(p).square()) for f, p, w in self.components), start=torch.zeros(()))
         return second - self.mean.square()
 
     def cdf(self, values: Tensor) -> Tensor:
         """P(X ≤ x) for one value a row: ``[B]`` → ``[B]``."""
+        if self.probabilities is not None:
+            return (self.probabilities * (self._values[None, :] <= values[:, None])).sum(1)
         return sum(((w * f.cdf(p, values.to(p.dtype))).sum(1) for f, p, w in self.components), start=torch.zeros(()))
 
 
@@ -58,8 +69,8 @@ def conditional(
     Args:
         model: a model.
         evidence: what is observed, row by row.
-        variables: names or columns asked for; all where left out. A variable observed in some row cannot be asked for
-            by name; it is left out of « all » when it is observed in every row, and refused when observed in some.
+        variables: names or columns asked for; all where left out. A variable that some row observes cannot
+            be asked for by name, and is left out of « all ».
         batch_size: rows at once.
         output: the root node that is conditioned on.
 

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from ..errors import QueryError, hinted
+from ..errors import DataError, QueryError, hinted
 from ..execute import Data, Evidence, Model, Workspace, forward
 from .batching import batches
 
 
 @hinted
-def log_likelihood(model: Model, evidence: Data, batch_size: int | None = None) -> Float64[Tensor, batch * outputs]:
+def log_likelihood(model: Model, evidence: Data, batch_size: int | None = None) -> Float64[Tensor, "batch *outputs"]:
     """Log-likelihood of each row in nats: ``[B]`` float64, or ``[B, outputs]`` for several root nodes.
 
     Variables that are not observed are marginalised exactly, so this is also the marginal query. −∞ means impossible.
@@ -37,7 +37,7 @@ def log_likelihood(model: Model, evidence: Data, batch_size: int | None = None) 
 @hinted
 def marginal(
     model: Model, evidence: Data, variables: list[str | int], batch_size: int | None = None
-) -> Float64[Tensor, batch * outputs]:
+) -> Float64[Tensor, "batch *outputs"]:
     """Log probability in nats of the given variables' values alone, everything else marginalised: ``[B]``.
 
     Args:
@@ -57,7 +57,7 @@ def marginal(
 @hinted
 def conditional_log_likelihood(
     model: Model, query: Data, given: Data, batch_size: int | None = None
-) -> Float64[Tensor, batch * outputs]:
+) -> Float64[Tensor, "batch *outputs"]:
     """log p(query | given) in nats: ``[B]``; both hold the values, and each says by its mask which variables it means.
 
     Raises:
@@ -66,6 +66,8 @@ def conditional_log_likelihood(
     query, given = Evidence.of(query), Evidence.of(given)
     for side in (query, given):
         side.check(model.circuit.variables)
+    if len(query) != len(given):
+        raise DataError(f"query has {len(query)} rows, but given has {len(given)}")
     q, g = query.mask(), given.mask()
     clash = q & g & (query.values != given.values)
     if bool(clash.any()):
