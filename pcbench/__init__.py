@@ -1,5 +1,6 @@
 """pcbench: build, compile, train, query and watch probabilistic circuits."""
 
+from . import datasets, structures
 from .circuit import (
     Block,
     BlockSparse,
@@ -15,8 +16,11 @@ from .circuit import (
     smooth,
     structured_decomposable,
 )
+from .circuit.determinism import deterministic
 from .compile import Program, compile
 from .distributions import FAMILIES, Bernoulli, Binomial, Categorical, Distribution, Gaussian
 from .execute import Evidence, Model
+from .execute.files import load, save
+from .learn import EM, Event, MiniBatchEM, Run, fit
 from .queries import conditional, conditional_log_likelihood, log_likelihood, marginal, mpe, sample
 from .scope import Finite, Real, Variable, Variables

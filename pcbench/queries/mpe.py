@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float64, Shaped
 from torch import Tensor
 
+from ..circuit.determinism import deterministic
 from ..errors import hinted
 from ..execute import Batch, Data, Evidence, Model, Workspace, forward, max_product, maximise_tree
 from .batching import batches
@@ -43,8 +44,6 @@ def mpe(model: Model, evidence: Data, batch_size: int | None = None, output: int
     Raises:
         QueryError: when the evidence has probability zero.
     """
-    from ..circuit.determinism import deterministic
-
     evidence = Evidence.of(evidence)
     space, states, trees, values = Workspace(), [], [], []
     with torch.no_grad():
