@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from pcbench import (
-    FAMILIES,
     Bernoulli,
     Binomial,
     Block,
