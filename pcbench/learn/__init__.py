@@ -1,0 +1,28 @@
+"""Learning: EM on all rows or on batches, step-size schedules, and the loop with its events, checkpoints and handle."""
+
+from .em import EMStep, full_batch_em, mini_batch_em
+from .events import KINDS, Event
+from .fit import fit
+from .method import EM, METHODS, Method, MiniBatchEM
+from .run import Run
+from .schedule import SCHEDULES, Constant, Cosine, OneCycle, Power, Schedule
+
+__all__ = [
+    "EM",
+    "KINDS",
+    "METHODS",
+    "SCHEDULES",
+    "Constant",
+    "Cosine",
+    "EMStep",
+    "Event",
+    "Method",
+    "MiniBatchEM",
+    "OneCycle",
+    "Power",
+    "Run",
+    "Schedule",
+    "fit",
+    "full_batch_em",
+    "mini_batch_em",
+]

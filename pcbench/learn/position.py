@@ -1,0 +1,76 @@
+"""Where a run stands: one frozen value, replaced as a whole, so that an interrupt never sees half of a step."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from ..execute import Model
+
+
+@dataclass(frozen=True)
+class Best:
+    """The model with the highest validation log-likelihood so far (nats per sample), and when it was found."""
+
+    model: Model
+    log_likelihood: float
+    step: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Position:
+    """Everything that the rest of a run depends on, besides its options.
+
+    Attributes:
+        model: after ``step`` steps.
+        step: steps done.
+        epoch: whole epochs done.
+        batch: batches of the next epoch that are done; when all are, the epoch waits for its validation.
+        epoch_ll, epoch_rows: sum of the log-likelihoods (nats) of these batches, and their rows.
+        best: best on validation data.
+        stale: validations since then.
+    """
+
+    model: Model
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    epoch_ll: float = 0.0
+    epoch_rows: int = 0
+    best: Best | None = None
+    stale: int = 0
+
+
+class Place:
+    """Holds a run's position for several threads, and knows whose memory may be used again.
+
+    A model that was ever handed to someone else stays untouched for good; the others make room for the next but one.
+    """
+
+    def __init__(self, position: Position) -> None:
+        self._lock = threading.Lock()
+        self._position = position
+        self._shared = True  # the first model may be the caller's
+
+    @property
+    def position(self) -> Position:
+        """For the training thread, which keeps no model of it beyond the next :meth:`advance`."""
+        return self._position
+
+    def share(self) -> Position:
+        """For everyone else."""
+        with self._lock:
+            self._shared = True
+            return self._position
+
+    def advance(self, position: Position) -> Model | None:
+        """Stand somewhere else. The old model, when nobody needs it any more."""
+        with self._lock:
+            old, shared = self._position.model, self._shared
+            self._position = position
+            if old is position.model:
+                self._shared = shared or (position.best is not None and position.best.model is old)
+                return None
+            self._shared = False
+        return None if shared else old

@@ -1,0 +1,84 @@
+"""Where the time of a training step goes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+#: The parts of a step that are timed by name; what is left over is Python between them.
+PARTS = ("data", "forward", "backward", "update")
+
+
+@dataclass(frozen=True)
+class StepSplit:
+    """Seconds of a step, or the mean of several steps, by part.
+
+    Attributes:
+        data: fetching the rows of the batch.
+        forward, backward: the E step, upward and downward.
+        update: the M step.
+        total: from the start of the step to its end; never less than the sum of the parts.
+        samples: rows of data in the step.
+    """
+
+    data: float
+    forward: float
+    backward: float
+    update: float
+    total: float
+    samples: float
+
+    @property
+    def other(self) -> float:
+        """Seconds in none of the parts: Python around the engine, events, callbacks."""
+        return max(0.0, self.total - self.data - self.forward - self.backward - self.update)
+
+    @classmethod
+    def mean(cls, splits: Iterable[StepSplit]) -> StepSplit:
+        """The mean of at least one split."""
+        rows = [(s.data, s.forward, s.backward, s.update, s.total, s.samples) for s in splits]
+        return cls(*(sum(column) / len(rows) for column in zip(*rows, strict=True)))
+
+
+class StepClock:
+    """A stopwatch with named laps; a part that comes several times in a step is added up.
+
+    Usage: ``start()`` once, then ``lap("data")``, ``lap("forward")``, … at the *end* of each part, then ``stop(rows)``.
+    On a CUDA device the caller synchronises before each lap where it wants exact parts.
+    """
+
+    def __init__(self, keep: int = 64) -> None:
+        self._recent: deque[StepSplit] = deque(maxlen=keep)
+        self._parts = dict.fromkeys(PARTS, 0.0)
+        self._start = self._last = time.perf_counter()
+
+    def start(self) -> None:
+        """Begin a step."""
+        self._parts = dict.fromkeys(PARTS, 0.0)
+        self._start = self._last = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        """The time since the last lap was spent in ``part`` (one of :data:`PARTS`, anything else counts as other)."""
+        now = time.perf_counter()
+        if part in self._parts:
+            self._parts[part] += now - self._last
+        self._last = now
+
+    def stop(self, samples: int) -> StepSplit:
+        """End a step over ``samples`` rows; the next one begins at this moment, unless :meth:`start` is called again."""
+        p, now = self._parts, time.perf_counter()
+        total = now - self._start
+        self._parts = dict.fromkeys(PARTS, 0.0)
+        self._start = self._last = now
+        split = StepSplit(p["data"], p["forward"], p["backward"], p["update"], total, float(samples))
+        self._recent.append(split)
+        return split
+
+    @property
+    def recent(self) -> StepSplit | None:
+        """The mean of the last steps; ``None`` before the first one."""
+        # tuple(deque) is one C call: another thread may read while the trainer appends.
+        held = tuple(self._recent)
+        return StepSplit.mean(held) if held else None
