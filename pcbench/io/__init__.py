@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import FileFormatError
-from .container import HEAD
+from .container import HEAD, looks_like_container
 from .native import NATIVE, load_circuit, load_stored, save_circuit, save_stored
 from .state import load_state, save_state
 from .stored import Format, Stored
@@ -39,9 +39,10 @@ def recognise(path: str | Path) -> Format:
 
 def is_pickle(head: bytes) -> bool:
     """Whether the first bytes of a file are a Python pickle's (protocols 2 to 5), or a zip archive's with one in it."""
-    return (head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")) or (
-        head[:4] == b"PK\x03\x04" and b".pkl" in head
-    )
+    if head[:4] == b"PK\x03\x04":
+        return b".pkl" in head
+    # A container whose header is 640 bytes long starts with 80 02 as well.
+    return head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and not looks_like_container(head)
 
 
 def load_file(path: str | Path) -> Stored:
