@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pcbench import Bernoulli, Binomial, Evidence, Gaussian, Model, Variables, log_likelihood
 from pcbench import compile as compile_circuit
-from pcbench.circuit import Circuit, InputBlock, SumBlock, decomposable, smooth, structured_decomposable
+from pcbench.circuit import BlockSparse, Circuit, InputBlock, SumBlock, decomposable, smooth, structured_decomposable
 from pcbench.errors import CircuitError, DataError, DecomposabilityError, OptionError, SmoothnessError
 from pcbench.structures import (
     STRUCTURES,
@@ -251,3 +251,11 @@ def test_limited_splits(latents: int) -> None:
     limited = [b for b in circuit.blocks if isinstance(b, SumBlock) and b.nodes > 1 and len(b.children) >= 2]
     assert limited
     assert all(b.num_edges == 2 * latents * latents for b in limited)
+
+
+def test_limited_splits_are_still_a_distribution() -> None:
+    circuit = poon_domingos(32, split_interval=1, max_splits=2, variables=Variables.binary(9))
+    assert any(isinstance(b, SumBlock) and isinstance(b.edges, BlockSparse) for b in circuit.blocks)
+    model = Model.create(compile_circuit(circuit, dtype=torch.float64))
+    worlds = torch.tensor(list(itertools.product((0, 1), repeat=9)))
+    assert float(log_likelihood(model, worlds).exp().sum()) == pytest.approx(1.0, abs=1e-12)
