@@ -72,7 +72,7 @@ def hinted(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not allowed.issuperset(kwargs):
+        if kwargs and not allowed.issuperset(kwargs):
             wrong = next(k for k in kwargs if k not in allowed)
             raise OptionError(f"{name}() has no option {wrong!r}; {suggest(wrong, known)}")
         return function(*args, **kwargs)

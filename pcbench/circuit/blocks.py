@@ -187,6 +187,7 @@ class SumBlock:
     edges: SumEdges = field(default_factory=Dense)
     parameter: Parameter = field(default=cast("Parameter", None))  # filled in below, never None afterwards
     name: str | None = None
+    elements: int = field(init=False)  # ``E``: how many a node may have an edge to
     scope: Scope = field(init=False)
 
     def __post_init__(self) -> None:
@@ -196,6 +197,7 @@ class SumBlock:
             raise CircuitError(f"{where}: needs at least one child")
         if self.nodes < 1:
             raise CircuitError(f"{where}: needs at least one node, got nodes={self.nodes}")
+        object.__setattr__(self, "elements", sum(c.nodes for c in self.children))
         object.__setattr__(self, "edges", _checked_edges(self.edges, self.nodes, self.elements, where))
         shape = self.edges.weight_shape(self.nodes, self.elements)
         if cast("Parameter | None", self.parameter) is None:
@@ -205,11 +207,6 @@ class SumBlock:
         if self.parameter.value is not None:
             check_weights(self.parameter.value, self.edges, self.nodes, where)
         object.__setattr__(self, "scope", _union(self.children))
-
-    @property
-    def elements(self) -> int:
-        """``E``: number of elements a node may have an edge to."""
-        return sum(c.nodes for c in self.children)
 
     @property
     def num_edges(self) -> int:

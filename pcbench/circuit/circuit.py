@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from ..collector import collector_paused
 from ..errors import CircuitError, CycleError, hinted_class
 from ..scope import Scope, Variable, Variables
 from .blocks import Block, InputBlock, Parameter, ProductBlock, SumBlock
@@ -13,7 +14,7 @@ from .blocks import Block, InputBlock, Parameter, ProductBlock, SumBlock
 T = TypeVar("T")
 
 
-def topological_order(roots: Sequence[T], children: dict[T, Sequence[T]]) -> list[T]:
+def topological_order(roots: Sequence[T], children: Mapping[T, Sequence[T]]) -> list[T]:
     """Children before parents, without recursion (an HMM of 4096 steps is a path of 8192 blocks).
 
     Raises:
@@ -61,6 +62,7 @@ class Circuit:
         CircuitError: for an empty list of roots, or inputs whose variables contradict ``variables``.
     """
 
+    @collector_paused
     def __init__(self, roots: Block | Sequence[Block], variables: Variables | None = None, checked: bool = True) -> None:
         self.roots: tuple[Block, ...] = tuple(roots) if isinstance(roots, Sequence) else (roots,)
         if not self.roots:

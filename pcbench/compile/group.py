@@ -230,6 +230,7 @@ class Grouping:
             pulls.append(
                 Pull(
                     None if everyone else torch.tensor(targets),
+                    tuple(targets),
                     p.elements,
                     compact([f.row for f in found]),
                     p.offset,

@@ -80,6 +80,7 @@ class Pull:
     """Where some blocks of a layer find the flow that one of their parents sends them."""
 
     targets: Tensor | None  # blocks of this layer, ascending, each once; None: all of them in order
+    order: tuple[int, ...]  # the same as Python numbers
     elements: int  # arena
     rows: Rows
     offset: int

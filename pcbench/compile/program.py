@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ..circuit import Block, Circuit, InputBlock
+from ..collector import collector_paused
 from ..errors import CircuitError, OptionError, hinted
 from .check import check
 from .group import Grouping
@@ -71,6 +72,7 @@ class Program:
 
 
 @hinted
+@collector_paused
 def compile(
     circuit: Circuit, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, tile: int = 32
 ) -> Program:

@@ -67,7 +67,7 @@ class Distribution(abc.ABC):
         return self.sufficient(values).T @ counts
 
     def prior_moments(self, parameters: Tensor) -> Tensor:
-        """The mean parameters that pseudocounts pull towards: ``[..., T, N]``.
+        """The mean parameters that pseudocounts pull towards: broadcastable to ``[..., T, N]``.
 
         By default the current parameters (pure damping, no bias); families on a finite domain use the uniform distribution.
         """

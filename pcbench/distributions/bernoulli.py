@@ -43,7 +43,7 @@ class Bernoulli(Distribution):
         return moments
 
     def prior_moments(self, parameters: Tensor) -> Tensor:
-        return torch.full_like(parameters, 0.5)
+        return parameters.new_full((1, 1), 0.5)
 
     def initial(self, nodes: int, generator: torch.Generator, column: Tensor | None = None) -> Tensor:
         raw = torch.rand(1, nodes, generator=generator, dtype=torch.float64)

@@ -57,7 +57,7 @@ class Binomial(Distribution):
         return moments / self.trials
 
     def prior_moments(self, parameters: Tensor) -> Tensor:
-        return torch.full_like(parameters, self.trials / 2)
+        return parameters.new_full((1, 1), self.trials / 2)
 
     def initial(self, nodes: int, generator: torch.Generator, column: Tensor | None = None) -> Tensor:
         raw = torch.rand(1, nodes, generator=generator, dtype=torch.float64)

@@ -60,7 +60,7 @@ class Categorical(Distribution):
         return counts
 
     def prior_moments(self, parameters: Tensor) -> Tensor:
-        return torch.full_like(parameters, 1.0 / self.size)
+        return parameters.new_full((1, 1), 1.0 / self.size)
 
     def initial(self, nodes: int, generator: torch.Generator, column: Tensor | None = None) -> Tensor:
         raw = torch.rand(self.size, nodes, generator=generator, dtype=torch.float64) + 0.05

@@ -12,6 +12,7 @@ Flows take the place of the elements in their arena, so the pass needs no memory
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 
 import torch
 from torch import Tensor
@@ -92,11 +93,13 @@ def _collect(act: Activations, layer: Layer, a: int, b: int, seeds: Tensor, out:
 def _add_pull(act: Activations, pull: Pull, a: int, b: int, out: Tensor) -> None:
     first, last, targets = a, b, None
     if pull.targets is not None:
-        first, last = (int(i) for i in torch.searchsorted(pull.targets, torch.tensor([a, b])))
+        first, last = bisect_left(pull.order, a), bisect_left(pull.order, b)
         if first == last:
             return
         targets = pull.targets[first:last] - a
-    flow = take(act.elements[pull.elements], cut(pull.rows, first, last))[:, :, pull.offset : pull.offset + pull.width]
+    # Sliced before it is gathered: a parent with many terms has many more columns than this one.
+    arena = act.elements[pull.elements][:, :, pull.offset : pull.offset + pull.width]
+    flow = take(arena, cut(pull.rows, first, last))
     if pull.columns is not None:
         columns = pull.columns if len(pull.columns) == 1 else pull.columns[first:last]
         spread = flow.new_zeros(flow.shape[0], flow.shape[1], out.shape[2])

@@ -100,13 +100,15 @@ def _update_leaves(
             total, moments = held[:, :1], held[:, 1:]
         _check_finite(total, "leaf")
         precise = parameters.to(moments.dtype)
-        empty = (total + pseudocount) <= 0
+        mass = total + pseudocount
+        empty = mass <= 0
+        share = step / mass.masked_fill_(empty, 1.0)
+        mean = moments * share
         if pseudocount > 0:
-            moments = moments + pseudocount * family.prior_moments(precise)
-        moments = moments / (total + pseudocount).masked_fill_(empty, 1.0)
+            mean.add_(share * pseudocount * family.prior_moments(precise))
         if step != 1.0:
-            moments.lerp_(family.moments(precise), 1.0 - step)
-        fresh = family.from_moments(moments)
+            mean.add_(family.moments(precise), alpha=1.0 - step)
+        fresh = family.from_moments(mean)
         if bool(empty.any()):
             fresh = torch.where(empty, precise, fresh)
         out[part] = fresh

@@ -28,6 +28,11 @@ class Parameters:
     leaves: tuple[Tensor, ...]
     lookups: tuple[Tensor | None, ...]
 
+    @cached_property
+    def smallest(self) -> tuple[float, ...]:
+        """The smallest weight of each sum table (0 where a pattern has holes)."""
+        return tuple(float(w.amin()) for w in self.weights)
+
     @property
     def num_bytes(self) -> int:
         """Memory held, lookup tables included, in bytes."""

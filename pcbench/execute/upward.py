@@ -194,18 +194,20 @@ def _evaluate_sums(act: Activations, layer: SumLayer, a: int, b: int) -> None:
         x = act.scratch("chunk", b - a, layer.elements)
     kernel = act.program.sum_tables[layer.table].choice.kernel
     weights = act.weights(layer, a, b)
-    fill_elements(act, layer, a, b, x)
+    peak = fill_elements(act, layer, a, b, x)
     x.exp_()
     y = act.values[layer.nodes][layer.value_row + a : layer.value_row + b]
     kernel.apply(x, weights, y)
-    if float(y.amin()) < tiny(act.dtype):
+    # The best element is 1, so no sum is smaller than the smallest weight, unless all elements are zero.
+    safe = act.parameters.smallest[layer.table] >= tiny(act.dtype)
+    if float(peak.amin()) <= FLOOR or (not safe and float(y.amin()) < tiny(act.dtype)):
         _apply_exactly(act, layer, a, b, y)
     else:
         y.log_()
 
 
-def fill_elements(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor) -> None:
-    """Log elements of blocks ``a … b`` relative to their maximum into ``x``; sets the blocks' scales."""
+def fill_elements(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor) -> Tensor:
+    """Log elements of blocks ``a … b`` relative to their maximum into ``x``; sets the blocks' scales; returns the maxima."""
     scales = act.scales[layer.unit + a : layer.unit + b]
     if len(layer.terms) == 1:
         shift = fill_term(act, layer.terms[0], a, b, x)
@@ -217,6 +219,7 @@ def fill_elements(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor) 
     peak = x.amax(-1, keepdim=True).clamp_(min=FLOOR)
     torch.add(shift, peak[..., 0], out=scales)
     x.sub_(peak)
+    return peak
 
 
 def fill_term(act: Activations, term: Term, a: int, b: int, out: Tensor) -> Tensor:
