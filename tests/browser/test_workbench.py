@@ -122,7 +122,9 @@ def test_pictures_are_shown(bench: Page) -> None:
 
 def test_reload_keeps_the_whole_history(bench: Page) -> None:
     before = wait_for_points(bench, 30)
-    bench.get_by_role("button", name="Save and create checkpoint", exact=False).first.click()
+    # The outputs live in the file: a reload before it is written would come back without the widget.
+    with bench.expect_response(lambda r: r.request.method == "PUT" and NOTEBOOK in r.url):
+        bench.get_by_role("button", name="Save and create checkpoint", exact=False).first.click()
     for _ in range(3):  # each reload ends the subshell that the page's messages went to before
         bench.reload()
         before = wait_for_points(bench, before)
@@ -153,3 +155,13 @@ def test_a_dead_kernel_is_said(bench: Page) -> None:
     bench.get_by_text("Shut Down Kernel", exact=True).click()
     expect(bench.locator(".pcb-root")).to_have_attribute("data-kernel", "gone", timeout=20_000)
     expect(bench.get_by_role("alert")).to_contain_text("kernel does not answer")
+
+
+def test_stop_works_while_a_cell_waits_for_the_run(page: Page, lab: Lab) -> None:
+    """The lesson waits for its run in a cell; Stop must not wait for that cell in turn."""
+    run_all(page, lab, "busy.ipynb")
+    wait_for_points(page, 5)
+    expect(page.locator(".jp-InputPrompt", has_text="[*]")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(".pcb-root")).to_have_attribute("data-state", "finished")
+    expect(page.locator(".jp-InputPrompt", has_text="[*]")).to_have_count(0)

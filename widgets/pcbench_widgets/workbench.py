@@ -76,8 +76,7 @@ class Workbench(anywidget.AnyWidget):
             self.program = program
         if run is not None:
             self.run = run
-        # In the context of the cell that made this. A bare thread would send as a child of whatever message came
-        # last, and ipykernel routes the view's next message to that one's subshell, which a page reload has ended.
+        # In the context of the cell that made this: a bare thread would send as a child of whatever message came last.
         work = partial(contextvars.copy_context().run, self._publish)
         threading.Thread(target=work, name="pcbench-workbench", daemon=True).start()
 
@@ -166,6 +165,11 @@ class Workbench(anywidget.AnyWidget):
     def _post(self, message: Message) -> None:
         content, buffers = message
         self.send(content, buffers)
+        # ipykernel 7.4 notes in whose name a comm sent last, and routes the view's next message to that one's subshell
+        # instead of the view's own. After a page reload that subshell is gone, and every message would be dropped; and
+        # in the name of the main shell Stop would wait for the running cell. Without the note the view's own counts.
+        if self.comm is not None:
+            vars(self.comm).pop("_reply_subshell_id", None)
 
     def _images_message(self) -> Message:
         message = {"type": "images", "rev": self._revs["images"], "groups": self._groups}

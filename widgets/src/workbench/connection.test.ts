@@ -5,14 +5,19 @@ import type { Outgoing } from "./protocol";
 let sent: Outgoing[];
 let deliver: (message: unknown, buffers?: DataView[]) => void;
 let connection: ReturnType<typeof connect>;
+let refuses: boolean;
 
 beforeEach(() => {
   vi.useFakeTimers();
   sent = [];
+  refuses = false;
   const channel: Channel = {
     on: (_, callback) => (deliver = (message, buffers = []) => callback(message, buffers)),
     off: () => (deliver = () => undefined),
-    send: (message) => sent.push(message),
+    send: (message) => {
+      if (refuses) throw new Error("Cannot send");
+      sent.push(message);
+    },
   };
   connection = connect(channel);
 });
@@ -47,6 +52,15 @@ it("says that a message was damaged and goes on", () => {
   expect(connection.store.getState().notice).toContain("could not be read");
   deliver({ type: "status", status: { state: "running" } });
   expect(connection.store.getState().status?.state).toBe("running");
+});
+
+it("takes a channel that refuses to send for a kernel that is gone", () => {
+  deliver({ type: "synced" });
+  refuses = true;
+  connection.store.send({ type: "select", blocks: [] });
+  expect(connection.store.getState().kernelGone).toBe(true);
+  vi.advanceTimersByTime(1500);
+  expect(connection.store.getState().kernelGone).toBe(true);
 });
 
 it("is silent after it was disconnected", () => {

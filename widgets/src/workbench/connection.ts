@@ -15,7 +15,14 @@ const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 16_000;
 
 export function connect(channel: Channel): { store: Store; disconnect: () => void } {
-  const store = createWorkbenchStore((message) => channel.send(message));
+  const store = createWorkbenchStore((message) => {
+    try {
+      channel.send(message);
+    } catch {
+      // Jupyter throws once the kernel was shut down. `heard: 0` keeps it gone until a message comes.
+      store.setState({ heard: 0, kernelGone: true });
+    }
+  });
   const listener = (message: unknown, buffers: DataView[]) => {
     try {
       const decoded = decode(message as Record<string, unknown>, buffers);
