@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,12 +31,15 @@ class TensorCoreUse:
 class TensorCoreMeter:
     """Reads the GPU performance monitor (GPM: Hopper and newer, through NVML). Never raises; says why it cannot.
 
-    Each :meth:`read` covers the time since the one before. The counters are the GPU's, whoever uses it. NVML's own
-    resolution is some 100 ms: reading more often repeats itself or reports that nothing was counted yet.
+    Each reading covers the time since the one before. The counters are the GPU's, whoever uses it. They advance every
+    100 ms or so: over 20 ms a busy H100 reads 0. So a reading stays good for ``interval`` seconds, and a new one needs that.
     """
 
-    def __init__(self, device: str | torch.device = "cuda") -> None:
+    def __init__(self, device: str | torch.device = "cuda", interval: float = 0.5) -> None:
         self._device = torch.device(device)
+        self._interval = interval
+        self._last = TensorCoreUse(None, "none", f"nothing was counted yet: the counters need {interval} s")
+        self._sampled_at = 0.0
         self._nvml: Any = None
         self._handle: Any = None
         self._previous: Any = None
@@ -73,18 +77,22 @@ class TensorCoreMeter:
     def _sample(self) -> Any:
         sample = self._nvml.nvmlGpmSampleAlloc()
         self._nvml.nvmlGpmSampleGet(self._handle, sample)
+        self._sampled_at = time.monotonic()
         return sample
 
     def read(self, flops_per_s: float | None = None, peak_flops_per_s: float | None = None) -> TensorCoreUse:
-        """Use since the last reading.
+        """Use since the last reading, or that reading if it is less than the interval old.
 
         Args:
             flops_per_s, peak_flops_per_s: matrix work done and the most the machine can do; with both, a GPU without
                 counters gets an estimate, their ratio.
         """
         if self._nvml is not None:
+            if time.monotonic() - self._sampled_at < self._interval:
+                return self._last
             try:
-                return self._measure()
+                self._last = self._measure()
+                return self._last
             except Exception as error:  # as above
                 self._why_not = f"NVML stopped counting: {type(error).__name__}: {error}"
                 self.close()
