@@ -371,7 +371,7 @@ def test_masks_of_the_wrong_length_accepted(shape: tuple[int, ...]) -> None:
             question(model, evidence)
 
 
-# -- further ones that belong to the same family ----------------------------------------------------------------------------------
+# -- further ones of the same family ----------------------------------------------------------------------------------------
 def test_statistics_of_no_rows_are_added() -> None:
     model = model_of(small_tree())
     some, _ = expectation(model, rows_of(model.circuit, 9))
