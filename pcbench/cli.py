@@ -318,7 +318,7 @@ def _posterior(name: str, posterior: Any) -> str:
     return f"{name}: " + "  ".join(f"p({value})={p:.6f}" for value, p in enumerate(posterior.probabilities[0].tolist()))
 
 
-def _number(value: float) -> str:
+def _number(value: int | float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 
