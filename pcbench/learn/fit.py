@@ -74,7 +74,6 @@ def fit(
         OptionError: for an option that makes no sense.
         FileFormatError: for a file to resume from that is no checkpoint.
     """
-    chosen = method_of(method)
     program = _program(model, device, dtype)
     variables = program.circuit.variables
     train = checked(data, variables, "training data")
