@@ -79,7 +79,8 @@ def fit(
     train = checked(data, variables, "training data")
     held_out = None if valid is None else checked(valid, variables, "validation data")
     path = None if checkpoint is None else Path(checkpoint)
-    plan = Plan(program, train, held_out, chosen, epochs, batch_size, validate_every, patience, seed, path, checkpoint_every)
+    how = method_of(method)
+    plan = Plan(program, train, held_out, how, epochs, batch_size, validate_every, patience, seed, path, checkpoint_every)
     if resume is not None:
         position, log = checkpoints.load(Path(resume), plan)
     else:
