@@ -25,6 +25,10 @@ class CircuitError(PCBenchError, ValueError):
     """A circuit that does not mean what a probabilistic circuit must mean."""
 
 
+class VariableIndexError(CircuitError, IndexError):
+    """A column number that no variable has. (Also an IndexError, which Python's sequence protocol asks for.)"""
+
+
 class SmoothnessError(CircuitError):
     """Children of a sum node have different scopes."""
 

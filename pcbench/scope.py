@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, overload
 
-from .errors import CircuitError, hinted, hinted_class, suggest
+from .errors import CircuitError, VariableIndexError, hinted, hinted_class, suggest
 
 Scope: TypeAlias = int
 
@@ -97,6 +97,8 @@ class Variables(Sequence[Variable]):
             if key not in self._index:
                 raise CircuitError(f"no variable {key!r}; {suggest(key, list(self._index)[:200])}")
             key = self._index[key]
+        if isinstance(key, int) and not -len(self) <= key < len(self):
+            raise VariableIndexError(f"no variable {key}: columns are 0…{len(self) - 1}")
         return self._items[key]
 
     def __len__(self) -> int:

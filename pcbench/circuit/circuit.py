@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from ..collector import collector_paused
-from ..errors import CircuitError, CycleError, hinted_class
+from ..errors import CircuitError, CycleError, ParameterError, hinted_class
 from ..scope import Scope, Variable, Variables
 from .blocks import Block, InputBlock, Parameter, ProductBlock, SumBlock
 
@@ -70,6 +70,7 @@ class Circuit:
         self.blocks: tuple[Block, ...] = _reachable(self.roots)
         self.index: dict[Block, int] = {b: i for i, b in enumerate(self.blocks)}
         self.variables: Variables = _collect_variables(self.blocks, variables)
+        _check_holders(self)
         self.checked = checked
         self.parameters: tuple[Parameter, ...] = tuple(
             dict.fromkeys(b.parameter for b in self.blocks if not isinstance(b, ProductBlock))
@@ -132,6 +133,20 @@ class Circuit:
             f"{self.num_parameters:,} parameters; {kinds['input']} input, {kinds['product']} product, "
             f"{kinds['sum']} sum blocks)"
         )
+
+
+def _check_holders(circuit: Circuit) -> None:
+    """Blocks can share a parameter only if it means the same to them."""
+    meaning: dict[Parameter, tuple[object, Block]] = {}
+    for block in circuit.blocks:
+        if not isinstance(block, ProductBlock):
+            own = block.distribution if isinstance(block, InputBlock) else "sum weights"
+            known, first = meaning.setdefault(block.parameter, (own, block))
+            if known != own:
+                raise ParameterError(
+                    f"{circuit.label(block)} is tied to {circuit.label(first)}, but their shared parameter is "
+                    f"{own} to one and {known} to the other"
+                )
 
 
 def kind_of(block: Block) -> str:

@@ -90,9 +90,10 @@ def compile(
     """
     if not circuit.checked:
         raise CircuitError("this circuit was built with checked=False; only smooth, decomposable circuits can be compiled")
-    device = torch.device(device)
-    if device.type != "cpu":
-        raise OptionError(f"device {str(device)!r}: this version has kernels for 'cpu' only")
+    name = str(device)
+    if name != "cpu":
+        raise OptionError(f"device {name!r}: this version has kernels for 'cpu' only")
+    device = torch.device(name)
     if dtype not in (torch.float32, torch.float64):
         raise OptionError(f"dtype {dtype}: expected torch.float32 or torch.float64")
     if tile < 1 or tile & (tile - 1):

@@ -44,6 +44,9 @@ def maximise(
     if statistics.rows <= 0:
         raise DataError("the statistics come from no rows")
     program, old = model.program, model.parameters
+    statistics.require(program)
+    if recycle is not None and recycle.program is not program:
+        raise OptionError("recycle must be a model of the same program")
     spare = recycle.parameters if recycle is not None and recycle is not model else None
     weights = []
     for t, sums in enumerate(program.sum_tables):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..compile import LeafTable, Program
+from ..errors import OptionError
 
 
 @dataclass(eq=False)
@@ -15,6 +16,7 @@ class Statistics:
     """Expected counts of one batch or of many.
 
     Attributes:
+        program: whose tables they fill.
         weights: for each sum table ``[P, *form]``, the flow through every edge, summed over rows.
         leaves: for each leaf table; over a finite domain ``[P, C+1, N]``, the flow into each node by category (the last
             one, « missing », is not used); otherwise float64 ``[P, 1+T, N]``: total flow, then sufficient statistics.
@@ -22,6 +24,7 @@ class Statistics:
         log_likelihood: sum over rows, nats.
     """
 
+    program: Program
     weights: list[Tensor]
     leaves: list[Tensor]
     rows: float = 0.0
@@ -31,10 +34,11 @@ class Statistics:
     def zeros(cls, program: Program) -> Statistics:
         """Statistics of no data."""
         weights = [torch.zeros(t.shape, dtype=program.dtype) for t in program.sum_tables]
-        return cls(weights, [torch.zeros(_leaf_shape(t), dtype=_leaf_dtype(t, program)) for t in program.leaf_tables])
+        return cls(program, weights, [torch.zeros(_leaf_shape(t), dtype=_leaf_dtype(t, program)) for t in program.leaf_tables])
 
     def add_(self, other: Statistics) -> Statistics:
         """Add another batch's statistics to these."""
+        other.require(self.program)
         if other.rows == 0:
             return self  # what they hold is of no rows, whatever it is
         if self.rows == 0:
@@ -45,6 +49,11 @@ class Statistics:
         self.rows += other.rows
         self.log_likelihood += other.log_likelihood
         return self
+
+    def require(self, program: Program) -> None:
+        """Raise :class:`OptionError` unless these statistics are of the given program."""
+        if self.program is not program:
+            raise OptionError(f"these statistics are of another program ({self.program!r}), not of {program!r}")
 
     def reset(self) -> Statistics:
         """Forget everything; the memory is used again, and overwritten by the next batch."""

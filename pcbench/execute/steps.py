@@ -46,6 +46,8 @@ def expectation(
         into: statistics to add to; fresh ones where left out.
         clock: called with ``"forward"`` and ``"backward"`` at the end of each part.
     """
+    if into is not None:
+        into.require(model.program)
     with torch.no_grad():
         batch = Batch.of(model.program, Evidence.of(evidence))
         act = upward(model.program, model.parameters, batch, workspace, keep_elements=True)

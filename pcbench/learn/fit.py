@@ -69,8 +69,7 @@ def fit(
         on_event: called with every event, in the training thread.
 
     Raises:
-        DataError: for data that does not fit (naming row, variable, value and domain), or, in the foreground, for a row of
-            probability zero. In the background the latter is raised by ``run.wait()``.
+        DataError: for data that does not fit, or a row of probability zero (in the background: from ``run.wait()``).
         OptionError: for an option that makes no sense.
         FileFormatError: for a file to resume from that is no checkpoint.
     """
@@ -81,10 +80,10 @@ def fit(
     path = None if checkpoint is None else Path(checkpoint)
     how = method_of(method)
     plan = Plan(program, train, held_out, how, epochs, batch_size, validate_every, patience, seed, path, checkpoint_every)
-    if resume is not None:
-        position, log = checkpoints.load(Path(resume), plan)
-    else:
+    if resume is None:
         position, log = Position(_initial(model, program, seed, train)), EventLog()
+    else:
+        position, log = checkpoints.load(Path(resume), plan)
     return _launch(plan, position, log, background, progress, on_event)
 
 

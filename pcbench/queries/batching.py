@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..errors import DataError, OptionError
+from ..errors import DataError, OptionError, QueryError
 from ..execute import Evidence, Model
 
 #: Bytes of values that a batch may take when the caller does not say how many rows to take at once.
 BATCH_BYTES = 256 << 20
 
 
-def batches(model: Model, evidence: Evidence, batch_size: int | None) -> Iterator[tuple[int, Evidence]]:
-    """(first row, evidence) of each batch; the whole evidence is checked before the first one."""
+def batches(model: Model, evidence: Evidence, batch_size: int | None, output: int = 0) -> Iterator[tuple[int, Evidence]]:
+    """(first row, evidence) of each batch; the whole evidence, and the root asked for, are checked before the first one."""
+    outputs = model.circuit.num_outputs
+    if not 0 <= output < outputs:
+        raise QueryError(f"output must lie in 0…{outputs - 1} (the circuit has {outputs} root nodes), got {output}")
     evidence.check(model.circuit.variables)
     if batch_size is None:
         program = model.program

@@ -86,7 +86,7 @@ def conditional(
     space = Workspace()
     weights: dict[int, list[Tensor]] = {}
     with torch.no_grad():
-        for start, part in batches(model, evidence, batch_size):
+        for start, part in batches(model, evidence, batch_size, output):
             act = upward(model.program, model.parameters, Batch.of(model.program, part), space, keep_elements=True)
             _require_possible(act, output, start)
             seeds = torch.zeros_like(act.log_likelihood)

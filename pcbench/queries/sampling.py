@@ -51,7 +51,7 @@ def sample(
         rows = given if count is None else given[torch.arange(len(given)).repeat_interleave(count)]
     space, parts = Workspace(), []
     with torch.no_grad():
-        for start, part in batches(model, rows, batch_size):
+        for start, part in batches(model, rows, batch_size, output):
             act = upward(model.program, model.parameters, Batch.of(model.program, part), space, keep_elements=True)
             parts.append(draw(act, seed, start, output))
     return torch.cat(parts).view(*shape, -1)

@@ -139,7 +139,7 @@ class _Builder:
             if region not in below:
                 below[region] = list(dict.fromkeys(part for split in region.splits for part in split))
                 stack.extend(below[region])
-        order = topological_order([root], dict(below))
+        order = topological_order([root], below)
         self.leaves: dict[int, InputBlock] = {}
         self.drawn = self._draw(order)
         made: dict[Region, Block] = {}

@@ -74,7 +74,7 @@ class TileSum:
         dense = w.new_zeros(len(g), self.pattern.elements // tile, tile)
         hit, which = (self._rows[None, :] == (n // tile)[:, None]).nonzero(as_tuple=True)
         dense[hit, self._cols[which]] = w[g[hit], which, n[hit] % tile]
-        return dense.view(len(g), -1)
+        return dense.view(len(g), self.pattern.elements)
 
     def add_rows(self, out: Tensor, g: Tensor, n: Tensor, values: Tensor) -> None:
         tile = self.pattern.tile
