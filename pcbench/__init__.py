@@ -13,10 +13,10 @@ from .circuit import (
     SumBlock,
     decomposable,
     describe,
+    deterministic,
     smooth,
     structured_decomposable,
 )
-from .circuit.determinism import deterministic
 from .compile import Program, compile
 from .distributions import FAMILIES, Bernoulli, Binomial, Categorical, Distribution, Gaussian
 from .execute import Evidence, Model

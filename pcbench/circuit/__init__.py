@@ -14,6 +14,7 @@ from .blocks import (
 )
 from .circuit import Circuit, kind_of, topological_order
 from .describe import describe
+from .determinism import deterministic
 from .initial import initial_values
 from .properties import Report, Violation, decomposable, smooth, structured_decomposable
 
@@ -33,6 +34,7 @@ __all__ = [
     "check_weights",
     "decomposable",
     "describe",
+    "deterministic",
     "initial_values",
     "kind_of",
     "smooth",
