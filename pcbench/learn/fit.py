@@ -31,7 +31,7 @@ def fit(
     valid: Data | None = None,
     epochs: int = 20,
     batch_size: int = 512,
-    method: Method | str = "em",
+    method: Method | str = "mini-batch-em",
     patience: int | None = None,
     validate_every: int = 1,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -55,7 +55,8 @@ def fit(
         valid: rows to validate on; early stopping and ``best_model`` go by their mean log-likelihood.
         epochs: passes over the data.
         batch_size: rows evaluated at once; for mini-batch EM also rows of a step. Batches differ by one row at most.
-        method: ``"em"``, ``"mini-batch-em"``, or a value such as ``MiniBatchEM(Cosine(0.4, 0.02), pseudocount=0.1)``.
+        method: ``"mini-batch-em"`` (smoothed, so that values never seen stay possible), ``"em"`` (full-batch, unsmoothed:
+            the likelihood never falls), or a value such as ``MiniBatchEM(Cosine(0.4, 0.02), pseudocount=0.1)``.
         patience: stop after so many validations without a better one.
         validate_every: epochs between validations; the last epoch always has one.
         checkpoint: a file, written as a whole every ``checkpoint_every`` epochs, at the end and when the run is stopped.
