@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("files")
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(circuit=circuits())
 def test_circuit_survives_a_file(circuit: Circuit, folder: Path) -> None:
     for form in FORMATS:
@@ -85,7 +85,7 @@ def test_circuit_survives_a_file(circuit: Circuit, folder: Path) -> None:
     assert (folder / "a.pcb").read_bytes() == (folder / "b.pcb").read_bytes()
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(circuit=circuits(), dtype=st.sampled_from([torch.float32, torch.float64]), seed=st.integers(0, 9))
 def test_model_survives_a_file(circuit: Circuit, dtype: torch.dtype, seed: int, folder: Path) -> None:
     model = pcb.Model.create(pcb.compile(circuit, dtype=dtype), seed=seed)
