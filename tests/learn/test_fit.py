@@ -22,7 +22,7 @@ def mean_ll(model: Model, data) -> float:
 
 def test_full_batch_em_is_monotone_and_reported():
     data, valid = rows(200), rows(80, seed=1)
-    run = fit(chain(), data, valid=valid, epochs=15, batch_size=64, dtype=torch.float64)
+    run = fit(chain(), data, valid=valid, epochs=15, method="em", batch_size=64, dtype=torch.float64)
     assert run.state == "finished"
     assert run.error is None
     assert (run.step, run.epoch, run.total_steps) == (15, 15, 15)
@@ -212,8 +212,8 @@ def test_impossible_training_row_in_both_grounds():
     data = torch.zeros(20, 6, dtype=torch.long)
     data[13, 2] = 3
     with pytest.raises(DataError, match="row 13 of the training data has probability zero"):
-        fit(model, data, epochs=2, batch_size=5)
-    run = fit(model, data, epochs=2, batch_size=5, background=True)
+        fit(model, data, epochs=2, batch_size=5, method="em")
+    run = fit(model, data, epochs=2, batch_size=5, method="em", background=True)
     with pytest.raises(DataError, match="row 13"):
         run.wait(10)
     assert run.state == "failed"

@@ -169,7 +169,7 @@ class Workbench(anywidget.AnyWidget):
         # instead of the view's own. After a page reload that subshell is gone, and every message would be dropped; and
         # in the name of the main shell Stop would wait for the running cell. Without the note the view's own counts.
         if self.comm is not None:
-            vars(self.comm).pop("_reply_subshell_id", None)
+            vars(self.comm).pop("_reply_subshell_id", None)  # type: ignore[attr-defined]  # vars() of an instance is a dict
 
     def _images_message(self) -> Message:
         message = {"type": "images", "rev": self._revs["images"], "groups": self._groups}
