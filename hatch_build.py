@@ -44,6 +44,8 @@ class FrontEndHook(BuildHookInterface):  # type: ignore[type-arg]
         return [] if bundle.is_fresh() else [bundle.NODE_REQUIREMENT]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if self.target_name == "wheel" and version != "editable":  # an editable install reads them from the source tree
+            build_data["force_include"]["notebooks"] = "pcbench/lessons"
         if _skipped():
             self.app.display_warning(f"{SKIP} is set: no front end is built into this install")
             return

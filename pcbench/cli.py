@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -374,20 +375,33 @@ def lab(notebook: Path | None, no_browser: bool, port: int) -> None:
     if importlib.util.find_spec("jupyterlab") is None:
         raise OptionError("JupyterLab is not installed; install it with: pip install 'pcbench[lab]'")
     if notebook is None:
-        folders = (Path.cwd() / "notebooks", Path(__file__).resolve().parent.parent / "notebooks")
-        notebook = next((n for folder in folders for n in sorted(folder.glob("01*.ipynb"))), None)
-        if notebook is None:
-            click.echo("The lessons are in the source tree, not in the installed package; opening this folder.", err=True)
+        notebook = _first_lesson()
     elif not notebook.exists():
         raise OptionError(f"there is no notebook {notebook}")
     command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}"]
     command += ["--no-browser"] if no_browser else []
-    if notebook is not None:
-        command += [f"--ServerApp.root_dir={notebook.resolve().parent.parent}", str(notebook.resolve())]
+    command += [f"--ServerApp.root_dir={notebook.resolve().parent.parent}", str(notebook.resolve())]
     try:
         sys.exit(subprocess.run(command).returncode)
     except KeyboardInterrupt:
         sys.exit(0)
+
+
+def _first_lesson() -> Path:
+    """The first lesson of the source tree; otherwise of a copy of the package's lessons in this folder.
+
+    A copy, so that nobody works inside an installed package; a lesson that is already there is left as it is.
+    """
+    package = Path(__file__).resolve().parent
+    found = sorted((package.parent / "notebooks").glob("01*.ipynb"))
+    if found:
+        return found[0]
+    here = Path.cwd() / "pcbench-lessons"
+    here.mkdir(exist_ok=True)
+    for lesson in sorted((package / "lessons").glob("*.ipynb")):
+        if not (here / lesson.name).exists():
+            shutil.copyfile(lesson, here / lesson.name)
+    return min(here.glob("01*.ipynb"))
 
 
 if __name__ == "__main__":

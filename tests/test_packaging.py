@@ -95,6 +95,7 @@ def test_wheel_carries_every_data_file_and_type_marker(built: Distributions) -> 
     inside = contents(built.wheel)
     wanted = [path.relative_to(ROOT).as_posix() for path in (ROOT / "pcbench" / "datasets").rglob("*.gz")]
     assert set(wanted) <= set(inside)
+    assert "pcbench/lessons/01-first-lesson.ipynb" in inside
     assert {"pcbench/py.typed", "pcbench_widgets/py.typed"} <= set(inside)
 
 
