@@ -105,16 +105,12 @@ CANDIDATES: dict[str, tuple[Settings, ...]] = {
 
 
 def train(name: str, folder: Path, settings: Settings) -> pcb.Model:
-    """The mixture of all members as one model. Members are trained side by side, one on each core."""
+    """The mixture of all members as one model. Members are trained side by side, each by one thread."""
     data = debd(name, folder)
     seeds = range(settings.members)
-    if settings.members == 1:
-        trained = [member(name, folder, settings, 0)]
-    else:
-        spawn = multiprocessing.get_context("spawn")
-        workers = min(settings.members, torch.get_num_threads())
-        with ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (1,)) as pool:
-            trained = list(pool.map(member, repeat(name), repeat(folder), repeat(settings), seeds))
+    workers = min(settings.members, torch.get_num_threads())
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        trained = list(pool.map(member, repeat(name), repeat(folder), repeat(settings), seeds))
     circuits = [structure(data, settings, seed) for seed in seeds]
     values = {}
     for circuit, arrays in zip(circuits, trained, strict=True):
