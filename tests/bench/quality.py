@@ -72,8 +72,8 @@ class Settings:
     end: float = 0.05
 
 
-#: What was compared, on the validation rows alone (`--candidates` does it again). Taken: the first of each list. More
-#: members were always better on validation; there are as many as keep a data set to about two minutes of two free cores.
+#: What was compared on the validation rows; the first of each list is taken (`--candidates` compares them again). Averaging
+#: members helped most up to four; how many there are is a matter of time: about a minute of two free cores a data set.
 CANDIDATES: dict[str, tuple[Settings, ...]] = {
     "nltcs": (
         Settings(6, 4, 16, 30, 10, 500, 0.1),
