@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from pcbench_kernels.cpu.em import sum_update
+from pcbench_kernels.cpu.em import least_mass, sum_update
 
 from ..compile import LeafTable, SumTable
 from ..errors import DataError, OptionError, hinted
@@ -104,7 +104,7 @@ def _update_leaves(
         _check_finite(total, "leaf")
         precise = parameters.to(moments.dtype)
         mass = total + pseudocount
-        empty = mass <= 0
+        empty = mass < least_mass(mass.dtype)
         share = step / mass.masked_fill_(empty, 1.0)
         mean = moments * share
         if pseudocount > 0:

@@ -198,8 +198,9 @@ def _evaluate_sums(act: Activations, layer: SumLayer, a: int, b: int) -> None:
     x.exp_()
     y = act.values[layer.nodes][layer.value_row + a : layer.value_row + b]
     kernel.apply(x, weights, y)
-    # The best element is 1, so no sum is smaller than the smallest weight, unless all elements are zero.
-    safe = act.parameters.smallest[layer.table] >= tiny(act.dtype)
+    # A node that sees every element sees the best one, which is 1: its sum is no smaller than its smallest weight.
+    dense = act.program.sum_tables[layer.table].pattern.rows is None
+    safe = dense and act.parameters.smallest[layer.table] >= tiny(act.dtype)
     if float(peak.amin()) <= FLOOR or (not safe and float(y.amin()) < tiny(act.dtype)):
         _apply_exactly(act, layer, a, b, y)
     else:

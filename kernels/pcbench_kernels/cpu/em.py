@@ -21,6 +21,13 @@ def row_totals(flows: Tensor, row_index: Tensor | None, nodes: int) -> Tensor:
     return total.index_select(1, row_index).unsqueeze(-1)
 
 
+def least_mass(dtype: torch.dtype) -> float:
+    """Below this total flow (in rows of data), a node learns nothing: its parts would be denormal numbers of a few bits,
+    whose ratios no longer sum to one (and whose reciprocal may be infinite)."""
+    info = torch.finfo(dtype)
+    return info.tiny / info.eps
+
+
 def sum_update(
     weights: Tensor,
     flows: Tensor,
@@ -34,11 +41,11 @@ def sum_update(
 ) -> None:
     """``out = (1−η)·w + η·(flow + α/degree) / (Σ flow + α)``, a row at a time.
 
-    Rows without any flow (and α = 0) keep their weights: nothing was learnt about them.
+    Rows without flow (and α = 0) keep their weights: nothing was learnt about them; see :func:`least_mass`.
     Formula: Peharz et al., On the latent variable interpretation in sum-product networks, 2016 (EM for sum weights).
     """
     total = row_totals(flows, row_index, nodes).add_(pseudocount)
-    empty = total <= 0
+    empty = total < least_mass(total.dtype)
     torch.add(flows, pseudocount / degree, out=out)
     if support is not None:
         out.mul_(support)
