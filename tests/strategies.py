@@ -6,6 +6,7 @@ come from a NumPy generator whose seed is drawn.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -41,6 +43,11 @@ BATCH_SIZES: tuple[int, ...] = (*range(1, 41), 96, 100, 200, 257)
 MISSING = ("none", "all", "columns", "entries", "one row")
 
 
+def examples(count: int) -> settings:
+    """How many examples a property looks at; ``PCBENCH_EXAMPLES`` multiplies them all."""
+    return settings(max_examples=count * int(os.environ.get("PCBENCH_EXAMPLES", "1")))
+
+
 # -- parameter values ---------------------------------------------------------------------------------------------------
 def simplex(rng: np.random.Generator, shape: tuple[int, ...], axis: int, zeros: float) -> np.ndarray:
     """Random distributions along ``axis``; each number is zero with probability ``zeros``, but never all of them."""
@@ -52,16 +59,21 @@ def simplex(rng: np.random.Generator, shape: tuple[int, ...], axis: int, zeros: 
     return raw / raw.sum(axis, keepdims=True)
 
 
-def leaf_value(family: Any, nodes: int, rng: np.random.Generator, literal: bool) -> Tensor:
-    """Parameters ``[S, nodes]``; ``literal`` leaves put all mass on one value."""
+def leaf_value(family: Any, nodes: int, rng: np.random.Generator, literal: bool, extreme: bool = False) -> Tensor:
+    """Parameters ``[S, nodes]``; ``literal`` leaves put all mass on one value, ``extreme`` ones nearly all (down to e^-80)."""
     if isinstance(family, Gaussian):
         return torch.from_numpy(np.stack((rng.normal(0, 2, nodes), rng.uniform(0.2, 3, nodes))))
     if isinstance(family, Categorical):
         if literal:
             return torch.from_numpy(np.eye(family.size)[:, rng.integers(0, family.size, nodes)])
-        return torch.from_numpy(simplex(rng, (family.size, nodes), 0, 0.1))
+        raw = simplex(rng, (family.size, nodes), 0, 0.1)
+        if extreme:
+            raw = np.where(raw > 0, np.exp(-rng.uniform(0, 80, raw.shape)), 0)
+        return torch.from_numpy(raw / raw.sum(0))
     if literal:
         return torch.from_numpy(rng.integers(0, 2, (1, nodes)).astype(np.float64))
+    if extreme and not isinstance(family, Binomial):
+        return torch.from_numpy(np.exp(-rng.uniform(0, 80, (1, nodes))))
     return torch.from_numpy(rng.uniform(0.02, 0.98, (1, nodes)))
 
 
@@ -131,9 +143,9 @@ class Grower:
         family, nodes = self.family(column), self.rng.randint(1, self.max_nodes)
         known = self.leaves.setdefault((family, nodes), [])
         if not known or self.chance(0.7):
-            literal = self.chance(0.15)
+            literal, extreme = self.chance(0.15), self.chance(0.15)
             known.append(
-                self.parameter((family.num_parameters, nodes), lambda: leaf_value(family, nodes, self.values, literal))
+                self.parameter((family.num_parameters, nodes), lambda: leaf_value(family, nodes, self.values, literal, extreme))
             )
         return InputBlock(self.variables[column], family, nodes, self.rng.choice(known))
 

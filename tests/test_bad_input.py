@@ -270,13 +270,13 @@ def test_questions_that_contradict_their_evidence() -> None:
     model = MODELS["finite"]
     with pytest.raises(QueryError, match="'b' is observed in row 0"):
         conditional(model, DATA, ["b"])
-    with pytest.raises(PCBenchError, match="no variable 'bb'.*did you mean 'b'"):
+    with pytest.raises(PCBenchError, match=r"no variable 'bb'.*did you mean 'b'"):
         conditional(model, Evidence(DATA, torch.zeros(3, dtype=torch.bool)), ["bb"])
     with pytest.raises(PCBenchError, match="7"):
         marginal(model, DATA, [7])
     with pytest.raises(QueryError, match="row 0: query and given disagree on 'a'"):
         conditional_log_likelihood(model, DATA, (DATA + 1) % 4)
-    with pytest.raises(DataError, match="2 rows.*1"):
+    with pytest.raises(DataError, match=r"2 rows.*1"):
         conditional_log_likelihood(model, DATA, DATA[:1])
 
 

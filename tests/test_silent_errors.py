@@ -308,6 +308,50 @@ def test_star_shaped_products_underflow(dtype: torch.dtype) -> None:
 
 
 @DTYPES
+@pytest.mark.parametrize("layout", ["edges", "tiles", "dense"])
+def test_nodes_that_do_not_see_the_best_element_underflow(layout: str, dtype: torch.dtype) -> None:
+    """All weights are far from zero, and yet the elements of one node are e^-720 below those of the others."""
+    size, tile = 128, 16
+    variables = Variables.binary(12)
+    heads = torch.full((1, size), 0.9, dtype=torch.float64)
+    heads[0, :tile] = math.exp(-60)
+    star = ProductBlock([InputBlock(v, Bernoulli(), size, Parameter((1, size), heads)) for v in variables])
+    place = torch.arange(size // tile)
+    edges, value = {
+        "edges": (pcbench.Sparse(torch.arange(size), torch.arange(size)), torch.ones(size)),
+        "tiles": (pcbench.BlockSparse(tile, place, place), torch.full((size // tile, tile, tile), 1 / tile)),
+        "dense": (pcbench.Dense(), torch.eye(size)),
+    }[layout]
+    below = SumBlock([star], size, edges, Parameter(tuple(value.shape), value))
+    top = torch.zeros(1, size)
+    top[0, 0] = 1
+    model = model_of(Circuit(SumBlock([below], 1, parameter=Parameter((1, size), top))), dtype)
+    assert model.program.sum_tables[0].choice.kernel.name == layout
+    data = torch.ones(2, 12, dtype=torch.long)
+    np.testing.assert_allclose(forward(model, data), -720, rtol=1e-6)
+    np.testing.assert_allclose(mpe(model, data).log_tree, -720 - (math.log(tile) if layout == "tiles" else 0), rtol=1e-6)
+    flows = node_flows(model, data)[star]
+    np.testing.assert_allclose(flows[:, :tile].sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(flows[:, tile:], 0, atol=1e-12)
+    assert torch.isfinite(forward(maximise(model, expectation(model, data)[0]), data)).all()
+
+
+@DTYPES
+@pytest.mark.parametrize("count", [1e-320, 1e-310, 1e-42, 1e-30])
+def test_counts_close_to_nothing_become_infinite_parameters(count: float, dtype: torch.dtype) -> None:
+    """One over a denormal number is infinite; a node with such a count keeps or learns parameters, and they are finite."""
+    model = model_of(small_tree(), dtype)
+    for step in (1.0, 0.3):
+        statistics, _ = expectation(model, rows_of(model.circuit, 9))
+        for tensor in statistics.weights + statistics.leaves:
+            tensor.fill_(count)
+        after = maximise(model, statistics, step)
+        for value in after.values().values():
+            assert torch.isfinite(value).all()
+        Model.from_values(model.program, after.values())  # and normalised
+
+
+@DTYPES
 def test_underflow_of_half_a_mixture(dtype: torch.dtype) -> None:
     """Two variables disagree by hundreds of nats about which component is best."""
     variables = Variables.binary(40)

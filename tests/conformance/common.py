@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
 import pcbench
-from pcbench import Circuit, Evidence, Model
+from pcbench import Circuit, Model
+from pcbench_kernels.cpu import sum_dense, sum_tiles
 
-from ..oracle import Rows, numbers
+from ..oracle import numbers
 
 #: What the project promises: 1e-6 in float64, 1e-4 relative in float32.
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4}
 DTYPES = [torch.float64, torch.float32]
+#: Layouts of weights; "usual" is what the engine chooses by itself.
+KERNELS = ("usual", "tiles", "edges")
 
 
-def compiled(circuit: Circuit, dtype: torch.dtype = torch.float64, seed: int = 0, tile: int = 32) -> Model:
+@contextmanager
+def preferring(kernel: str) -> Iterator[None]:
+    """While compiling, let small circuits have the layouts of large ones: ``"tiles"`` or ``"edges"`` wherever they fit."""
+    before = sum_dense.SMALL, sum_dense.WASTE, sum_tiles.MIN_TILE
+    try:
+        if kernel != "usual":
+            sum_dense.SMALL, sum_dense.WASTE, sum_tiles.MIN_TILE = 0, 1, 1 if kernel == "tiles" else 1 << 30
+        yield
+    finally:
+        sum_dense.SMALL, sum_dense.WASTE, sum_tiles.MIN_TILE = before
+
+
+def compiled(
+    circuit: Circuit, dtype: torch.dtype = torch.float64, seed: int = 0, tile: int = 32, kernel: str = "usual"
+) -> Model:
     """A model with random parameters where the circuit has none."""
-    return Model.create(pcbench.compile(circuit, dtype=dtype, tile=tile), seed=seed)
+    with preferring(kernel):
+        return Model.create(pcbench.compile(circuit, dtype=dtype, tile=tile), seed=seed)
 
 
 def reference(model: Model) -> dict[Any, np.ndarray]:
@@ -40,11 +59,3 @@ def close_parameters(model: Model, expected: Mapping[Any, np.ndarray], what: str
     """Every parameter of a model against the oracle's."""
     for parameter, value in model.values().items():
         close(value, expected[parameter], model.program.dtype, f"{what} {parameter.name or ''}")
-
-
-def rows_of(evidence: Any) -> Rows:
-    return Rows.of(evidence)
-
-
-def row(evidence: Evidence, index: int) -> Evidence:
-    return evidence[index : index + 1]

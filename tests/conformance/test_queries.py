@@ -118,9 +118,10 @@ def test_samples_of_real_variables_follow_their_mixtures(case: Case) -> None:
 def test_a_sample_depends_on_seed_and_row_alone(case: Case) -> None:
     model = compiled(case.circuit())
     first = sample(model, 70, seed=3)
-    for size in (1, 9, 32, 69):
+    for size in (9, 32, 69):
         torch.testing.assert_close(sample(model, 70, seed=3, batch_size=size), first, rtol=0, atol=0)
     torch.testing.assert_close(sample(model, 40, seed=3), first[:40], rtol=0, atol=0)
+    torch.testing.assert_close(sample(model, 5, seed=3, batch_size=1), first[:5], rtol=0, atol=0)
     assert not torch.equal(sample(model, 70, seed=4), first)
     evidence = possible(model, case.evidence("entries", 33))
     whole = sample(model, evidence=evidence, seed=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pcbench import Circuit, Evidence
@@ -13,8 +13,8 @@ from pcbench.execute import Statistics, expectation, forward, maximise, node_flo
 from pcbench.queries import log_likelihood, mpe
 
 from .. import oracle
-from ..strategies import BATCH_SIZES, circuits, deterministic_circuits, evidences
-from .common import DTYPES, close, compiled, reference
+from ..strategies import BATCH_SIZES, circuits, deterministic_circuits, evidences, examples
+from .common import DTYPES, KERNELS, close, compiled, reference
 
 pytestmark = pytest.mark.usefixtures("nan_filled")
 SMALL = (1, 2, 3, 5, 17, 33)
@@ -22,8 +22,8 @@ SMALL = (1, 2, 3, 5, 17, 33)
 FAINT = 1e-25
 
 
-def check_values_and_flows(circuit: Circuit, evidence: Evidence, dtype: torch.dtype) -> None:
-    model = compiled(circuit, dtype)
+def check_values_and_flows(circuit: Circuit, evidence: Evidence, dtype: torch.dtype, kernel: str) -> None:
+    model = compiled(circuit, dtype, kernel=kernel)
     values, rows = reference(model), oracle.Rows.of(evidence)
     logs = oracle.node_values(circuit, values, rows)
     flows = oracle.node_flows(circuit, values, rows, logs=logs)
@@ -35,14 +35,14 @@ def check_values_and_flows(circuit: Circuit, evidence: Evidence, dtype: torch.dt
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@settings(max_examples=150)
-@given(st.data())
-def test_values_and_flows_of_every_node(dtype: torch.dtype, data: st.DataObject) -> None:
+@examples(150)
+@given(st.data(), st.sampled_from(KERNELS))
+def test_values_and_flows_of_every_node(dtype: torch.dtype, data: st.DataObject, kernel: str) -> None:
     circuit = data.draw(circuits())
-    check_values_and_flows(circuit, data.draw(evidences(circuit, SMALL, soft=True)), dtype)
+    check_values_and_flows(circuit, data.draw(evidences(circuit, SMALL, soft=True)), dtype, kernel)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.data())
 def test_flows_scale_with_their_seeds(data: st.DataObject) -> None:
     circuit = data.draw(circuits(roots=3))
@@ -55,12 +55,12 @@ def test_flows_scale_with_their_seeds(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@settings(max_examples=100)
-@given(st.data(), st.sampled_from([1.0, 0.3]), st.sampled_from([0.0, 0.5, 20.0]))
-def test_em_step_by_definition(dtype: torch.dtype, data: st.DataObject, step: float, alpha: float) -> None:
+@examples(100)
+@given(st.data(), st.sampled_from([1.0, 0.3]), st.sampled_from([0.0, 0.5, 20.0]), st.sampled_from(KERNELS))
+def test_em_step_by_definition(dtype: torch.dtype, data: st.DataObject, step: float, alpha: float, kernel: str) -> None:
     circuit = data.draw(circuits())
     batches = [data.draw(evidences(circuit, SMALL)) for _ in range(data.draw(st.integers(1, 2)))]
-    model = compiled(circuit, dtype)
+    model = compiled(circuit, dtype, kernel=kernel)
     values = reference(model)
     statistics = Statistics.zeros(model.program)
     parts = []
@@ -79,7 +79,7 @@ def test_em_step_by_definition(dtype: torch.dtype, data: st.DataObject, step: fl
         np.testing.assert_array_equal(value.double().numpy(), values[parameter])
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(st.data())
 def test_batches_do_not_matter(data: st.DataObject) -> None:
     circuit = data.draw(circuits())
@@ -92,7 +92,7 @@ def test_batches_do_not_matter(data: st.DataObject) -> None:
         close(forward(model, evidence[i : i + 1])[0], together[i])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.data())
 def test_worlds_sum_to_one_and_marginals_are_sums(data: st.DataObject) -> None:
     circuit = data.draw(circuits(real=False))
@@ -108,11 +108,11 @@ def test_worlds_sum_to_one_and_marginals_are_sums(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@settings(max_examples=60)
-@given(st.data())
-def test_best_tree_and_its_state(dtype: torch.dtype, data: st.DataObject) -> None:
+@examples(60)
+@given(st.data(), st.sampled_from(KERNELS))
+def test_best_tree_and_its_state(dtype: torch.dtype, data: st.DataObject, kernel: str) -> None:
     circuit = data.draw(circuits(roots=1))
-    model = compiled(circuit, dtype)
+    model = compiled(circuit, dtype, kernel=kernel)
     evidence = data.draw(evidences(circuit, SMALL))
     rows = oracle.Rows.of(evidence)
     possible = torch.isfinite(forward(model, evidence)[:, 0])
@@ -128,7 +128,7 @@ def test_best_tree_and_its_state(dtype: torch.dtype, data: st.DataObject) -> Non
     assert (found.log_probability >= found.log_tree - 1e-3).all()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.data())
 def test_best_state_is_exact_in_deterministic_circuits(data: st.DataObject) -> None:
     circuit = data.draw(deterministic_circuits())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pcbench_kernels import SumPattern
@@ -15,6 +15,8 @@ from pcbench_kernels.cpu.leaf import counts, lookup, sort_codes
 from pcbench_kernels.cpu.sum_dense import DenseSum
 from pcbench_kernels.cpu.sum_edges import EdgeSum
 from pcbench_kernels.cpu.sum_tiles import TileSum
+
+from ..strategies import examples
 
 pytestmark = pytest.mark.usefixtures("nan_filled")
 
@@ -68,7 +70,7 @@ def test_lookup() -> None:
     np.testing.assert_array_equal(out, table[codes])
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.integers(1, 5), st.integers(1, 40), st.integers(1, 6), st.booleans(), st.integers(0, 1000))
 def test_counts_of_codes(uses: int, batch: int, width: int, grouped: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pcbench import Circuit, InputBlock
 
-from ..strategies import circuits, deterministic_circuits, evidences
+from ..strategies import circuits, deterministic_circuits, evidences, examples
 from . import scalar
 from .learning import expected_counts, maximised
 from .passes import Rows, best_values, log_likelihood, node_flows, node_values, numbers
@@ -22,7 +22,7 @@ def given_values(circuit: Circuit) -> dict:
     return numbers({p: p.value for p in circuit.parameters})
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.data())
 def test_arrays_agree_with_single_nodes(data: st.DataObject) -> None:
     circuit = data.draw(circuits(valued=True))
@@ -34,7 +34,7 @@ def test_arrays_agree_with_single_nodes(data: st.DataObject) -> None:
             assert math.exp(logs[block][row, n]) == pytest.approx(value, rel=1e-9, abs=1e-300)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.data())
 def test_flows_are_derivatives(data: st.DataObject) -> None:
     circuit = data.draw(circuits(valued=True, most=3))
@@ -47,13 +47,13 @@ def test_flows_are_derivatives(data: st.DataObject) -> None:
         assert flows[block][0, 0] == pytest.approx(measured, abs=1e-7)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(circuits(valued=True, real=False, roots=1))
 def test_worlds_sum_to_one(circuit: Circuit) -> None:
     assert Joint(circuit, given_values(circuit)).total() == pytest.approx(1, abs=1e-12)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.data())
 def test_best_tree_is_the_best_world_of_a_deterministic_circuit(data: st.DataObject) -> None:
     circuit = data.draw(deterministic_circuits())
@@ -64,7 +64,7 @@ def test_best_tree_is_the_best_world_of_a_deterministic_circuit(data: st.DataObj
         assert tree[row, 0] == pytest.approx(joint.best(rows, row)[1], abs=1e-9)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.data())
 def test_em_never_lowers_the_likelihood(data: st.DataObject) -> None:
     circuit = data.draw(circuits(valued=True, roots=1))
@@ -79,7 +79,7 @@ def test_em_never_lowers_the_likelihood(data: st.DataObject) -> None:
         values = maximised(circuit, values, expected_counts(circuit, values, rows))
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.data())
 def test_counts_of_leaves_and_flows_agree(data: st.DataObject) -> None:
     circuit = data.draw(circuits(valued=True))
