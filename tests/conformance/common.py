@@ -28,7 +28,7 @@ def preferring(kernel: str) -> Iterator[None]:
     before = sum_dense.SMALL, sum_dense.WASTE, sum_tiles.MIN_TILE
     try:
         if kernel != "usual":
-            sum_dense.SMALL, sum_dense.WASTE, sum_tiles.MIN_TILE = 0, 1, 1 if kernel == "tiles" else 1 << 30
+            sum_dense.SMALL, sum_dense.WASTE, sum_tiles.MIN_TILE = 0, 1, 2 if kernel == "tiles" else 1 << 30
         yield
     finally:
         sum_dense.SMALL, sum_dense.WASTE, sum_tiles.MIN_TILE = before
