@@ -16,7 +16,8 @@ from .circuit import Circuit, kind_of, topological_order
 from .describe import describe
 from .determinism import deterministic
 from .initial import initial_values
-from .properties import Report, Violation, decomposable, smooth, structured_decomposable
+from .properties import Report, decomposable, smooth, structured_decomposable
+from .validity import Violation
 
 __all__ = [
     "Block",

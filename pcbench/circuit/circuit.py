@@ -10,6 +10,7 @@ from ..collector import collector_paused
 from ..errors import CircuitError, CycleError, ParameterError, hinted_class
 from ..scope import Scope, Variable, Variables
 from .blocks import Block, InputBlock, Parameter, ProductBlock, SumBlock
+from .validity import require_valid
 
 T = TypeVar("T")
 
@@ -76,9 +77,7 @@ class Circuit:
             dict.fromkeys(b.parameter for b in self.blocks if not isinstance(b, ProductBlock))
         )
         if checked:
-            from .properties import require_valid  # properties speak of circuits, so this arrow runs back once
-
-            require_valid(self)
+            require_valid(self.blocks, self.variables, self.label)
 
     def label(self, block: Block) -> str:
         """A name for messages and views: the user's, or kind and position."""

@@ -24,7 +24,8 @@ from ..errors import OptionError, hinted
 from ..scope import Finite, Scope
 from .blocks import Block, BlockSparse, Dense, InputBlock, Parameter, ProductBlock, SumBlock
 from .circuit import Circuit
-from .properties import Report, Violation, decomposable
+from .properties import Report, decomposable
+from .validity import Violation
 
 #: One comparison costs about two microseconds; a million says « not shown » within seconds.
 BUDGET = 1_000_000

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import DecomposabilityError, SmoothnessError
-from .blocks import Block, ProductBlock, SumBlock
+from .blocks import Block, ProductBlock
 from .circuit import Circuit
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One place where a property fails: the block, and a sentence with the offending values."""
-
-    block: Block
-    message: str
+from .validity import Violation, undecomposable, unsmooth
 
 
 @dataclass(frozen=True)
@@ -39,48 +31,12 @@ class Report:
 
 def smooth(circuit: Circuit) -> Report:
     """Every sum's children have the same scope; without it a marginal is not a marginal."""
-    found = []
-    for block in circuit.blocks:
-        if isinstance(block, SumBlock):
-            for child in block.children:
-                if child.scope != block.scope:
-                    lacking = circuit.variables.names(block.scope & ~child.scope)
-                    found.append(
-                        Violation(
-                            block,
-                            f"{circuit.label(block)} is not smooth: its child {circuit.label(child)} does not depend on "
-                            f"{lacking}, which other children do; multiply it with inputs over {lacking}",
-                        )
-                    )
-    return Report("smooth", tuple(found))
+    return Report("smooth", tuple(unsmooth(circuit.blocks, circuit.variables, circuit.label)))
 
 
 def decomposable(circuit: Circuit) -> Report:
     """Every product's children have disjoint scopes; without it values are squared and sums do not distribute."""
-    found = []
-    for block in circuit.blocks:
-        if isinstance(block, ProductBlock):
-            seen = 0
-            for child in block.children:
-                if overlap := seen & child.scope:
-                    first = next(c for c in block.children if c.scope & overlap)
-                    found.append(
-                        Violation(
-                            block,
-                            f"{circuit.label(block)} is not decomposable: its children {circuit.label(first)} and "
-                            f"{circuit.label(child)} both depend on {circuit.variables.names(overlap)}",
-                        )
-                    )
-                seen |= child.scope
-    return Report("decomposable", tuple(found))
-
-
-def require_valid(circuit: Circuit) -> None:
-    """Raise on the first violation of smoothness or decomposability."""
-    if not (report := decomposable(circuit)):
-        raise DecomposabilityError(report.violations[0].message)
-    if not (report := smooth(circuit)):
-        raise SmoothnessError(report.violations[0].message)
+    return Report("decomposable", tuple(undecomposable(circuit.blocks, circuit.variables, circuit.label)))
 
 
 def _splits(circuit: Circuit) -> dict[int, dict[tuple[int, ...], Block]]:
@@ -114,7 +70,6 @@ __all__ = [
     "Report",
     "Violation",
     "decomposable",
-    "require_valid",
     "smooth",
     "structured_decomposable",
 ]

@@ -1,5 +1,6 @@
 """Compilation: circuit → Program."""
 
+from .compiler import compile
 from .layers import (
     Factor,
     InputLayer,
@@ -14,7 +15,7 @@ from .layers import (
     Term,
     cut,
 )
-from .program import Program, compile
+from .program import Program
 
 __all__ = [
     "Factor",

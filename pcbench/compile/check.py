@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# A module, not a name out of it: program.py imports this one first, and the class is looked up when types are checked.
-from . import program as compiled
 from .layers import InputLayer, Layer, ProductLayer, Rows, SumLayer, Term
+from .program import Program
 
 
-def check(program: compiled.Program) -> None:
+def check(program: Program) -> None:
     """Assert that addresses are disjoint and in range, children come first, and every term's flow is pulled once."""
     values = {w: torch.full((n,), -1) for w, n in program.value_rows.items()}  # layer that writes each row
     sent: dict[int, int] = dict.fromkeys(program.element_rows, 0)
