@@ -317,6 +317,18 @@ def test_gaussian_offsets_keep_their_digits_in_single_precision() -> None:
     np.testing.assert_allclose(family.log_density(parameters, values)[:, 0], expected, rtol=1e-6)
 
 
+@DTYPES
+@finite
+def test_moments_that_were_rounded_past_the_edge(sample: Sample, dtype: torch.dtype) -> None:
+    """Sums and divisions leave mean parameters one bit too high; that is no reason for NaN."""
+    eps = 4 * torch.finfo(dtype).eps
+    for factor in (1 + eps, 1 - eps):
+        parameters = sample.family.from_moments(sample.family.moments(sample.parameters).to(dtype) * factor)
+        logs = sample.family.log_density(parameters, sample.values().double())
+        assert not torch.isnan(logs).any()
+        assert sample.family.invalid(parameters) is None
+
+
 def test_variance_has_a_floor() -> None:
     spike = Gaussian(min_variance=0.01).from_moments(torch.tensor([[2.0], [4.0]]))
     assert spike[1].item() == pytest.approx(0.01)
