@@ -40,7 +40,7 @@ class Bernoulli(Distribution):
         return parameters
 
     def from_moments(self, moments: Tensor) -> Tensor:
-        return moments
+        return moments.clamp(0, 1)  # an average of zeros and ones leaves [0, 1] by rounding alone
 
     def prior_moments(self, parameters: Tensor) -> Tensor:
         return parameters.new_full((1, 1), 0.5)

@@ -54,7 +54,7 @@ class Binomial(Distribution):
         return parameters * self.trials
 
     def from_moments(self, moments: Tensor) -> Tensor:
-        return moments / self.trials
+        return (moments / self.trials).clamp_(0, 1)  # an average of counts leaves [0, trials] by rounding alone
 
     def prior_moments(self, parameters: Tensor) -> Tensor:
         return parameters.new_full((1, 1), self.trials / 2)

@@ -31,4 +31,5 @@ def uniform(seed: int, rows: Int64[Tensor, " draws"], places: Int64[Tensor, " dr
     state = _mix(torch.full_like(rows, seed) * _GOLDEN + _GOLDEN)
     state = _mix(state + rows * _GOLDEN + 1)
     state = _mix(state ^ (places * _GOLDEN + _FIRST))
-    return (_shift(state, 11).double() + 0.5) * 2.0**-53
+    # 52 bits and a half: the largest is 1 − 2^-53, which is a float64; with 53 bits it would round to 1.
+    return (_shift(state, 12).double() + 0.5) * 2.0**-52
