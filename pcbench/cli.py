@@ -388,13 +388,13 @@ def lab(notebook: Path | None, no_browser: bool, port: int) -> None:
 
 
 def _first_lesson() -> Path:
-    """The first lesson of the source tree; otherwise of a copy of the package's lessons in this folder.
+    """The first lesson in ``notebooks`` here, or of the source tree; otherwise of a copy of the package's lessons in this folder.
 
     A copy, so that nobody works inside an installed package; a lesson that is already there is left as it is.
     """
     package = Path(__file__).resolve().parent
-    found = sorted((package.parent / "notebooks").glob("01*.ipynb"))
-    if found:
+    folders = (Path.cwd() / "notebooks", package.parent / "notebooks")
+    if found := [lesson for folder in folders for lesson in sorted(folder.glob("01*.ipynb"))]:
         return found[0]
     here = Path.cwd() / "pcbench-lessons"
     here.mkdir(exist_ok=True)
