@@ -388,7 +388,7 @@ def lab(notebook: Path | None, no_browser: bool, port: int) -> None:
 
 
 def _first_lesson() -> Path:
-    """The first lesson in ``notebooks`` here, or of the source tree; otherwise of a copy of the package's lessons in this folder.
+    """The first lesson in ``notebooks`` here, or of the source tree; otherwise of a copy of the package's lessons here.
 
     A copy, so that nobody works inside an installed package; a lesson that is already there is left as it is.
     """
