@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..compile import InputLayer, ProductLayer, Program, SumLayer
+from pcbench_kernels.cpu.gather import take
+
+from ..compile import Program, SumLayer, cut
 from ..distributions import Distribution
 from .evidence import Batch
 from .model import Parameters
-from .upward import Activations, LeafRule, collect_outputs, evaluate_inputs, evaluate_products, fill_elements, prepare
+from .upward import Activations, LeafRule, evaluate, fill_elements, prepare
 from .workspace import Workspace
 
 
@@ -37,20 +39,13 @@ def max_product(program: Program, parameters: Parameters, batch: Batch, workspac
     modes = Parameters(parameters.weights, parameters.leaves, tuple(lookups))
     act = prepare(program, modes, batch, workspace or Workspace(), True, MAX_RULE)
     logs = [w.log() for w in parameters.weights]
-    for layer in program.layers:
-        if isinstance(layer, InputLayer):
-            evaluate_inputs(act, layer)
-        elif isinstance(layer, ProductLayer):
-            evaluate_products(act, layer)
-        else:
-            assert isinstance(layer, SumLayer)
-            for a, b in act.chunks(layer):
-                x = act.elements[layer.elements][layer.element_row + a : layer.element_row + b]
-                fill_elements(act, layer, a, b, x)
-                y = act.values[layer.nodes][layer.value_row + a : layer.value_row + b]
-                kernel = program.sum_tables[layer.table].choice.kernel
-                rows = layer.parameters
-                weights = logs[layer.table][rows][a:b]
-                kernel.max_plus(x, weights, y)
-    act.log_likelihood = collect_outputs(act)
+
+    def maximise_sums(act: Activations, layer: SumLayer, a: int, b: int) -> None:
+        x = act.elements[layer.elements][layer.element_row + a : layer.element_row + b]
+        fill_elements(act, layer, a, b, x)
+        y = act.values[layer.nodes][layer.value_row + a : layer.value_row + b]
+        kernel = program.sum_tables[layer.table].choice.kernel
+        kernel.max_plus(x, take(logs[layer.table], cut(layer.parameters, a, b)), y)
+
+    evaluate(act, maximise_sums)
     return act

@@ -123,20 +123,25 @@ def upward(
 ) -> Activations:
     """Sum-product evaluation. ``keep_elements`` is needed by the downward pass and by sampling."""
     act = prepare(program, parameters, batch, workspace or Workspace(), keep_elements)
-    for layer in program.layers:
-        if isinstance(layer, InputLayer):
-            evaluate_inputs(act, layer)
-        elif isinstance(layer, ProductLayer):
-            evaluate_products(act, layer)
-        else:
-            assert isinstance(layer, SumLayer)
-            for a, b in act.chunks(layer):
-                _evaluate_sums(act, layer, a, b)
-    act.log_likelihood = collect_outputs(act)
+    evaluate(act, _evaluate_sums)
     return act
 
 
-def collect_outputs(act: Activations) -> Tensor:
+def evaluate(act: Activations, sums: Callable[[Activations, SumLayer, int, int], None]) -> None:
+    """Walk the layers, children first. Semantics differ in what they make of a chunk of sums (and in their leaf rule)."""
+    for layer in act.program.layers:
+        if isinstance(layer, InputLayer):
+            _evaluate_inputs(act, layer)
+        elif isinstance(layer, ProductLayer):
+            _evaluate_products(act, layer)
+        else:
+            assert isinstance(layer, SumLayer)
+            for a, b in act.chunks(layer):
+                sums(act, layer, a, b)
+    act.log_likelihood = _collect_outputs(act)
+
+
+def _collect_outputs(act: Activations) -> Tensor:
     """Log value of every root node: ``[B, outputs]`` float64."""
     out = torch.empty(act.batch.size, act.program.circuit.num_outputs, dtype=torch.float64)
     for layer in act.program.layers:
@@ -146,7 +151,7 @@ def collect_outputs(act: Activations) -> Tensor:
     return out
 
 
-def evaluate_inputs(act: Activations, layer: InputLayer) -> None:
+def _evaluate_inputs(act: Activations, layer: InputLayer) -> None:
     """Leaves with a value of their own."""
     groups = len(layer.blocks)
     out = act.values[layer.nodes][layer.value_row : layer.value_row + groups]
@@ -172,7 +177,7 @@ def evaluate_inputs(act: Activations, layer: InputLayer) -> None:
     _rescale(out, scales.zero_())
 
 
-def evaluate_products(act: Activations, layer: ProductLayer) -> None:
+def _evaluate_products(act: Activations, layer: ProductLayer) -> None:
     """Products with a value of their own."""
     for a, b in act.chunks(layer):
         rows = slice(layer.value_row + a, layer.value_row + b)
