@@ -165,8 +165,7 @@ class Grouping:
         builder = self._sums[key]
         rows = [builder.rows_of.setdefault(b.parameter, len(builder.rows_of)) for b in sums]
         builder.uses += len(rows)
-        untied = len(set(rows)) == len(rows)
-        return lambda: SumLayer(*place, self._pulls(blocks), outputs, sums, terms, builder.index, compact(rows), untied)
+        return lambda: SumLayer(*place, self._pulls(blocks), outputs, sums, terms, builder.index, compact(rows))
 
     def _placement(self, unit: Unit) -> tuple[int, int]:
         """More factors first (factor ``j`` then covers a prefix of the layer), then in the order of the first child."""

@@ -140,8 +140,6 @@ class SumLayer(Layer):
     terms: tuple[Term, ...] = ()
     table: int = 0
     parameters: Rows = field(default_factory=lambda: slice(0, 0))
-    #: Whether no two blocks of the layer share weights (their statistics can then be written, not added).
-    untied: bool = True
 
     @property
     def kind(self) -> str:

@@ -22,7 +22,7 @@ from pcbench_kernels.cpu.leaf import counts, sort_codes
 
 from ..compile import InputLayer, Layer, LeafTable, ProductLayer, Pull, SumLayer, cut
 from .statistics import Statistics
-from .upward import Activations, exact_terms, tiny
+from .upward import Activations, exact_terms, log_elements, tiny
 from .workspace import CHUNK_BYTES
 
 
@@ -153,7 +153,7 @@ def _add_exact_flows(
     """Flows of the nodes that were computed by a log-sum-exp of their own."""
     kernel = act.program.sum_tables[layer.table].choice.kernel
     low = ((y < math.log(tiny(act.dtype))) & (y > -torch.inf) & (flow > 0)).nonzero(as_tuple=True)
-    for (g, s, n), terms in exact_terms(act, layer, a, b, low):
+    for (g, s, n), terms in exact_terms(act, layer, a, b, log_elements(act, layer, a, b), low):
         share = torch.exp(terms - y[g, s, n][:, None]).mul_(flow[g, s, n][:, None])
         x.index_put_((g, s), share, accumulate=True)
         if edge_flow is not None:

@@ -17,7 +17,7 @@ from ..compile import Factor, InputLayer, Layer, ProductLayer, SumLayer, Term, c
 from ..errors import QueryError
 from ..scope import Finite
 from .noise import uniform
-from .upward import Activations, exact_terms, tiny
+from .upward import Activations, exact_terms, log_elements, tiny
 
 #: Picks an element for each active node: scores ``[M, E]`` (linear when sampling, logs when maximising), rows ``[M]``,
 #: blocks ``[M]`` → elements ``[M]``.
@@ -76,7 +76,8 @@ def _linear_scores(act: Activations, layer: SumLayer, a: int, b: int, g: Tensor,
     low = scores.sum(1) < tiny(act.dtype)
     if bool(low.any()):
         where = low.nonzero()[:, 0]
-        parts = [t for _, t in exact_terms(act, layer, a, b, (g[where], s[where], n[where]))]
+        logs = log_elements(act, layer, a, b)
+        parts = [t for _, t in exact_terms(act, layer, a, b, logs, (g[where], s[where], n[where]))]
         scores[where] = torch.softmax(torch.cat(parts), 1)
     return scores
 

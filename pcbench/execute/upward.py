@@ -282,20 +282,26 @@ def _load_leaf(act: Activations, leaf: LeafFactor, a: int, b: int, out: Tensor) 
 def _apply_exactly(act: Activations, layer: SumLayer, a: int, b: int, y: Tensor) -> None:
     """Finish a chunk in which some linear sums are zero or nearly so: ``y`` becomes log values, exact ones where needed."""
     act.suspect.add((layer.index, a, b))
-    low = underflown(act, layer, a, b, y)
+    logs = log_elements(act, layer, a, b)
+    low = _underflown(act, layer, a, b, y, logs)
     y.log_()
     if not len(low[0]):
         return
     act.exact.add((layer.index, a, b))
-    for part, terms in exact_terms(act, layer, a, b, low):
+    for part, terms in exact_terms(act, layer, a, b, logs, low):
         y[part] = torch.logsumexp(terms, -1)
 
 
-def underflown(act: Activations, layer: SumLayer, a: int, b: int, y: Tensor) -> tuple[Tensor, ...]:
-    """(block, sample, node) of linear sums that are too small to trust, although some edge carries mass to them."""
-    low = y < tiny(act.dtype)
+def log_elements(act: Activations, layer: SumLayer, a: int, b: int) -> Tensor:
+    """Log elements of blocks ``a … b`` relative to their maximum, gathered anew: the linear ones have lost what underflowed."""
     logs = act.scratch("logs", b - a, layer.elements)
     fill_elements(act, layer, a, b, logs)
+    return logs
+
+
+def _underflown(act: Activations, layer: SumLayer, a: int, b: int, y: Tensor, logs: Tensor) -> tuple[Tensor, ...]:
+    """(block, sample, node) of linear sums that are too small to trust, although some edge carries mass to them."""
+    low = y < tiny(act.dtype)
     kernel = act.program.sum_tables[layer.table].choice.kernel
     reach = torch.empty_like(y)
     kernel.apply((logs > -torch.inf).to(y.dtype), (act.weights(layer, a, b) > 0).to(y.dtype), reach)
@@ -303,14 +309,12 @@ def underflown(act: Activations, layer: SumLayer, a: int, b: int, y: Tensor) -> 
 
 
 def exact_terms(
-    act: Activations, layer: SumLayer, a: int, b: int, nodes: tuple[Tensor, ...]
+    act: Activations, layer: SumLayer, a: int, b: int, logs: Tensor, nodes: tuple[Tensor, ...]
 ) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
     """Log of weight × element over every edge of the given (block, sample, node)s, ``[M, E]`` in bounded pieces.
 
-    Elements are relative to their maximum, as everywhere.
+    ``logs`` are the chunk's :func:`log_elements`, relative to their maximum as everywhere.
     """
-    logs = act.scratch("logs", b - a, layer.elements)
-    fill_elements(act, layer, a, b, logs)
     kernel = act.program.sum_tables[layer.table].choice.kernel
     weights = act.weights(layer, a, b)
     step = max(1, (1 << 22) // layer.elements)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..errors import DataError, OptionError, QueryError
+from ..errors import OptionError, QueryError
 from ..execute import Evidence, Model
 
 #: Bytes of values that a batch may take when the caller does not say how many rows to take at once.
@@ -24,7 +24,5 @@ def batches(model: Model, evidence: Evidence, batch_size: int | None, output: in
         batch_size = max(1, min(4096, BATCH_BYTES // max(1, per_row)))
     if batch_size < 1:
         raise OptionError(f"batch_size must be at least 1, got {batch_size}")
-    if len(evidence) == 0:
-        raise DataError("the batch is empty")
     for start in range(0, len(evidence), batch_size):
         yield start, evidence[start : start + batch_size]

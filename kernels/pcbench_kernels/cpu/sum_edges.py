@@ -17,12 +17,10 @@ class EdgeSum:
     """
 
     def __init__(self, pattern: SumPattern) -> None:
-        mask_free = pattern.rows is not None and pattern.cols is not None
-        assert mask_free
+        assert pattern.rows is not None and pattern.cols is not None
         self.name = "edges"
         self.pattern = pattern
         inner = torch.arange(pattern.tile)
-        assert pattern.rows is not None and pattern.cols is not None
         shape = (len(pattern.rows), pattern.tile, pattern.tile)
         self._rows = (pattern.rows[:, None, None] * pattern.tile + inner[None, :, None]).expand(shape).reshape(-1)
         self._cols = (pattern.cols[:, None, None] * pattern.tile + inner[None, None, :]).expand(shape).reshape(-1)
