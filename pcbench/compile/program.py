@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ..circuit import Block, Circuit, InputBlock
+from .fuse import Fused
 from .layers import Layer, LeafTable, SumTable
 
 
@@ -28,6 +29,8 @@ class Program:
         address: unit block → (row in ``values[nodes]``, unit number).
         element_of: block → (arena, row, offset) where the downward pass leaves its flow.
         leaf_use: input block → (leaf table, use).
+        fused: address tables of the fused GPU kernels, when they take the whole program.
+        unfused: why they do not; empty when they do, and on the CPU.
     """
 
     circuit: Circuit
@@ -43,6 +46,8 @@ class Program:
     address: dict[Block, tuple[int, int]]
     element_of: dict[Block, tuple[int, int, int]]
     leaf_use: dict[InputBlock, tuple[int, int]]
+    fused: Fused | None = None
+    unfused: str = ""
 
     def describe(self) -> dict[str, Any]:
         """Layers, memory and totals as plain data (JSON types); see :mod:`pcbench.compile.describe`."""

@@ -23,7 +23,7 @@ from pcbench_kernels.cpu.leaf import counts, sort_codes
 from ..compile import InputLayer, Layer, LeafTable, ProductLayer, Pull, SumLayer, cut
 from .statistics import Statistics
 from .upward import Activations, exact_terms, log_elements, tiny
-from .workspace import CHUNK_BYTES
+from .workspace import chunk_bytes
 
 
 def downward(act: Activations, seeds: Tensor | None = None, statistics: Statistics | None = None) -> None:
@@ -37,7 +37,7 @@ def downward(act: Activations, seeds: Tensor | None = None, statistics: Statisti
     """
     if seeds is None:
         seeds = torch.ones_like(act.log_likelihood)
-    seeds = torch.where(torch.isfinite(act.log_likelihood), seeds.double(), 0.0).to(act.dtype)
+    seeds = torch.where(torch.isfinite(act.log_likelihood), seeds.to(act.device).double(), 0.0).to(act.dtype)
     if statistics is not None and statistics.rows == 0:
         for t, table in enumerate(act.program.sum_tables):
             if not table.untied:  # untied weights are written by their only user
@@ -129,7 +129,7 @@ def _flow_through_sums(act: Activations, layer: SumLayer, a: int, b: int, seeds:
         if direct:
             edge_flow = statistics.weights[layer.table][rows]
         else:
-            edge_flow = act.workspace.get("edge flow", tuple(weights.shape), act.dtype)
+            edge_flow = act.workspace.get("edge flow", tuple(weights.shape), act.dtype, act.device)
         kernel.outer(ratio, x, edge_flow)
         edge_flow.mul_(weights)
     into = act.scratch("into", b - a, layer.elements)
@@ -171,11 +171,11 @@ def _count_leaves(act: Activations, index: int, table: LeafTable, out: Tensor, f
     size, per_set = act.batch.size, table.categories + 1
     order, start = sort_codes(codes, len(table.parameters) * per_set, table.untied)
     # Position (use, sample) in `codes` → row of the arena in which that use's flow lies.
-    offset = (table.element_rows - torch.arange(len(table.rows))) * size
+    offset = (table.element_rows - torch.arange(len(table.rows), device=act.device)) * size
     order += offset[torch.div(order, size, rounding_mode="floor")]
     flows = act.elements[table.nodes].view(-1, table.nodes)
     first = [*start[::per_set].tolist(), len(order)]
-    step = max(1, CHUNK_BYTES // (per_set * table.nodes * act.dtype.itemsize))
+    step = max(1, chunk_bytes(act.device) // (per_set * table.nodes * act.dtype.itemsize))
     for a in range(0, len(table.parameters), step):
         b = min(len(table.parameters), a + step)
         runs = start[a * per_set : b * per_set] - first[a]

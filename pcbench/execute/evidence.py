@@ -64,7 +64,7 @@ class Evidence:
     def mask(self) -> Tensor:
         """Which values are used: booleans ``[B, V]`` (false where missing, and where soft evidence stands instead)."""
         if self.observed is None:
-            mask = torch.ones(self.values.shape, dtype=torch.bool)
+            mask = torch.ones(self.values.shape, dtype=torch.bool, device=self.values.device)
         else:
             mask = self.observed.expand(self.values.shape).clone()
         for variable in self.soft:
@@ -123,7 +123,7 @@ def _check_domains(values: Tensor, mask: Tensor | None, variables: Variables) ->
     """Every used value is finite, and inside its variable's domain."""
     if values.is_floating_point():
         _raise_at(~torch.isfinite(values), mask, values, variables, "is not finite; mark missing values with observed=False")
-    sizes = torch.tensor([v.domain.size if isinstance(v.domain, Finite) else 0 for v in variables])
+    sizes = torch.tensor([v.domain.size if isinstance(v.domain, Finite) else 0 for v in variables], device=values.device)
     finite = sizes > 0
     if not values.is_floating_point():
         # One minimum and maximum a column answer most calls, without a temporary of the size of the data.
@@ -173,8 +173,9 @@ class Batch:
         """Lay checked evidence out for a program."""
         evidence.check(program.circuit.variables)
         partial = evidence.observed is not None or bool(evidence.soft)
-        observed = evidence.mask().T.contiguous() if partial else None
-        values = evidence.values.T
+        device = program.device
+        observed = evidence.mask().to(device).T.contiguous() if partial else None
+        values = evidence.values.to(device).T
         codes: list[Tensor | None] = []
         for table in program.leaf_tables:
             if table.categories is None:
@@ -184,4 +185,5 @@ class Batch:
             if observed is not None:
                 chosen = torch.where(observed[table.variables], chosen, table.categories)
             codes.append(chosen.add_((table.rows * (table.categories + 1))[:, None]).contiguous())
-        return cls(len(evidence), tuple(codes), values, observed, evidence.soft)
+        soft = {v: s.to(device) for v, s in evidence.soft.items()}
+        return cls(len(evidence), tuple(codes), values, observed, soft)

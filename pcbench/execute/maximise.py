@@ -11,9 +11,10 @@ from pcbench_kernels.cpu.em import least_mass, sum_update
 
 from ..compile import LeafTable, SumTable
 from ..errors import DataError, OptionError, hinted
+from .fused_update import FusedUpdate
 from .model import Model, Parameters, lookup_table
 from .statistics import Statistics
-from .workspace import CHUNK_BYTES
+from .workspace import chunk_bytes
 
 
 @hinted
@@ -48,26 +49,32 @@ def maximise(
     if recycle is not None and recycle.program is not program:
         raise OptionError("recycle must be a model of the same program")
     spare = recycle.parameters if recycle is not None and recycle is not model else None
+    fused = FusedUpdate(program, step_size, pseudocount) if program.fused is not None else None
     weights = []
     for t, sums in enumerate(program.sum_tables):
         out = torch.empty_like(old.weights[t]) if spare is None else spare.weights[t]
-        _update_sums(sums, old.weights[t], statistics.weights[t], step_size, pseudocount, out)
+        if fused is None or not fused.sums(sums, old.weights[t], statistics.weights[t], out):
+            _update_sums(sums, old.weights[t], statistics.weights[t], step_size, pseudocount, out)
         weights.append(out)
     leaves, lookups = [], []
     for t, leaf in enumerate(program.leaf_tables):
         out = torch.empty_like(old.leaves[t]) if spare is None else spare.leaves[t]
         known = old.lookups[t]
         table = None if known is None else torch.empty_like(known) if spare is None else spare.lookups[t]
-        _update_leaves(leaf, old.leaves[t], statistics.leaves[t], step_size, pseudocount, out, table)
+        counts = statistics.leaves[t]
+        if fused is None or table is None or not fused.leaves(leaf, old.leaves[t], counts, out, table):
+            _update_leaves(leaf, old.leaves[t], counts, step_size, pseudocount, out, table)
         leaves.append(out)
         lookups.append(table)
+    if fused is not None:
+        fused.require_finite()
     return Model(program, Parameters(tuple(weights), tuple(leaves), tuple(lookups)))
 
 
 def _pieces(tensor: Tensor) -> range:
     """Starts of pieces of the first dimension that stay in cache through all steps of an update."""
     row = max(1, tensor[0].numel() * tensor.element_size()) if len(tensor) else 1
-    return range(0, len(tensor), max(1, CHUNK_BYTES // row))
+    return range(0, len(tensor), max(1, chunk_bytes(tensor.device) // row))
 
 
 def _update_sums(table: SumTable, old: Tensor, flows: Tensor, step: float, pseudocount: float, out: Tensor) -> None:

@@ -98,13 +98,13 @@ class Model:
     def _packed(cls, program: Program, values: dict[Parameter, Tensor]) -> Model:
         weights = []
         for sums in program.sum_tables:
-            stored = torch.empty(sums.shape, dtype=program.dtype)
+            stored = torch.empty(sums.shape, dtype=program.dtype, device=program.device)
             for row, parameter in enumerate(sums.parameters):
-                stored[row] = sums.choice.kernel.pack(values[parameter].to(program.dtype))
+                stored[row] = sums.choice.kernel.pack(values[parameter].to(program.device, program.dtype))
             weights.append(stored)
         leaves = []
         for leaf in program.leaf_tables:
-            stored = torch.empty(leaf.shape, dtype=program.dtype)
+            stored = torch.empty(leaf.shape, dtype=program.dtype, device=program.device)
             for row, parameter in enumerate(leaf.parameters):
                 stored[row] = values[parameter].to(program.dtype)
             leaves.append(stored)
@@ -120,10 +120,10 @@ class Model:
         out: dict[Parameter, Tensor] = {}
         for sums, stored in zip(self.program.sum_tables, self.parameters.weights, strict=True):
             for row, parameter in enumerate(sums.parameters):
-                out[parameter] = sums.choice.kernel.unpack(stored[row]).reshape(parameter.shape).clone()
+                out[parameter] = sums.choice.kernel.unpack(stored[row]).reshape(parameter.shape).cpu().clone()
         for leaf, stored in zip(self.program.leaf_tables, self.parameters.leaves, strict=True):
             for row, parameter in enumerate(leaf.parameters):
-                out[parameter] = stored[row].clone()
+                out[parameter] = stored[row].cpu().clone()
         return out
 
     def recompiled(self, program: Program) -> Model:

@@ -24,7 +24,7 @@ def node_values(model: Model, evidence: Data) -> dict[Block, Float64[Tensor, "ba
         place = model.program.address.get(block)
         if place is not None:
             row, unit = place
-            out[block] = act.values[block.nodes][row].double() + act.scales[unit][:, None]
+            out[block] = (act.values[block.nodes][row].double() + act.scales[unit][:, None]).cpu()
         elif isinstance(block, InputBlock):
             out[block] = _leaf_values(model, batch, block)
         else:
@@ -40,10 +40,10 @@ def _leaf_values(model: Model, batch: Batch, block: InputBlock) -> Tensor:
     assert lookup is not None and codes is not None
     soft = batch.soft.get(block.variable.index)
     if soft is None:
-        return lookup.view(-1, block.nodes)[codes[use]].double()
+        return lookup.view(-1, block.nodes)[codes[use]].double().cpu()
     row = int(model.program.leaf_tables[table].rows[use])
     values = (soft.to(lookup.dtype) @ lookup[row, : soft.shape[-1]].exp()).log().double()
-    return values.expand(batch.size, block.nodes)
+    return values.expand(batch.size, block.nodes).cpu()
 
 
 @hinted
@@ -55,9 +55,9 @@ def node_flows(model: Model, evidence: Data, seeds: Tensor | None = None) -> dic
     batch = Batch.of(model.program, Evidence.of(evidence))
     act = upward(model.program, model.parameters, batch, keep_elements=True)
     downward(act, seeds)
-    if seeds is None:
-        seeds = torch.ones_like(act.log_likelihood)
-    seeds = torch.where(torch.isfinite(act.log_likelihood), seeds.double(), 0.0)
+    likelihood = act.log_likelihood.cpu()
+    seeds = torch.ones_like(likelihood) if seeds is None else seeds.cpu()
+    seeds = torch.where(torch.isfinite(likelihood), seeds.double(), 0.0)
     columns: dict[Block, list[int]] = {}
     column = 0
     for root in model.circuit.roots:
@@ -78,6 +78,6 @@ def node_flows(model: Model, evidence: Data, seeds: Tensor | None = None) -> dic
                         total.index_add_(1, index, flows[parent])
                     else:
                         width, row, _ = model.program.element_of[parent]
-                        total += act.elements[width][row][:, offset : offset + block.nodes].double()
+                        total += act.elements[width][row][:, offset : offset + block.nodes].double().cpu()
                 offset += child.nodes
     return flows

@@ -33,8 +33,11 @@ class Statistics:
     @classmethod
     def zeros(cls, program: Program) -> Statistics:
         """Statistics of no data."""
-        weights = [torch.zeros(t.shape, dtype=program.dtype) for t in program.sum_tables]
-        return cls(program, weights, [torch.zeros(_leaf_shape(t), dtype=_leaf_dtype(t, program)) for t in program.leaf_tables])
+        weights = [torch.zeros(t.shape, dtype=program.dtype, device=program.device) for t in program.sum_tables]
+        leaves = [
+            torch.zeros(_leaf_shape(t), dtype=_leaf_dtype(t, program), device=program.device) for t in program.leaf_tables
+        ]
+        return cls(program, weights, leaves)
 
     def add_(self, other: Statistics) -> Statistics:
         """Add another batch's statistics to these."""

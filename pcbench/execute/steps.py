@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
+from .fused import can_fuse, fused_downward, fused_upward
 from .model import Model
 from .statistics import Statistics
 from .upward import upward
@@ -26,7 +27,11 @@ def forward(model: Model, evidence: Data, workspace: Workspace | None = None) ->
     """
     with torch.no_grad():
         batch = Batch.of(model.program, Evidence.of(evidence))
-        return upward(model.program, model.parameters, batch, workspace).log_likelihood
+        if can_fuse(model.program, batch):
+            up = fused_upward(model.program, model.parameters, batch, workspace or Workspace())
+            if up.exact:
+                return up.log_likelihood
+        return upward(model.program, model.parameters, batch, workspace).log_likelihood.cpu()
 
 
 @hinted
@@ -50,11 +55,17 @@ def expectation(
         into.require(model.program)
     with torch.no_grad():
         batch = Batch.of(model.program, Evidence.of(evidence))
-        act = upward(model.program, model.parameters, batch, workspace, keep_elements=True)
-        if clock is not None:
-            clock("forward")
         statistics = Statistics.zeros(model.program) if into is None else into
+        lap = clock or (lambda _: None)
+        if can_fuse(model.program, batch):
+            up = fused_upward(model.program, model.parameters, batch, workspace or Workspace(), statistics)
+            if up.exact:
+                lap("forward")
+                fused_downward(up, statistics)
+                lap("backward")
+                return statistics, up.log_likelihood
+        act = upward(model.program, model.parameters, batch, workspace, keep_elements=True)
+        lap("forward")
         downward(act, statistics=statistics)
-        if clock is not None:
-            clock("backward")
-        return statistics, act.log_likelihood
+        lap("backward")
+        return statistics, act.log_likelihood.cpu()

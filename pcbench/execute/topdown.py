@@ -90,8 +90,8 @@ def _log_scores(act: Activations, layer: SumLayer, a: int, b: int, g: Tensor, s:
 
 def _descend(act: Activations, output: int, scores: Callable[..., Tensor], pick: Pick) -> _Descent:
     program, size = act.program, act.batch.size
-    active = {n: torch.full((r, size), -1, dtype=torch.int32) for n, r in program.value_rows.items()}
-    leaves = [torch.full((len(t.rows), size), -1, dtype=torch.int32) for t in program.leaf_tables]
+    active = {n: torch.full((r, size), -1, dtype=torch.int32, device=act.device) for n, r in program.value_rows.items()}
+    leaves = [torch.full((len(t.rows), size), -1, dtype=torch.int32, device=act.device) for t in program.leaf_tables]
     down = _Descent(act, active, leaves)
     for layer in reversed(program.layers):
         for block, column in layer.outputs:
@@ -122,7 +122,7 @@ def _route_sums(down: _Descent, layer: SumLayer, a: int, b: int, scores: Callabl
     if not len(g):
         return
     index = down.act.program.circuit.index
-    places = torch.tensor([index[block] for block in layer.blocks[a:b]])[g]
+    places = torch.tensor([index[block] for block in layer.blocks[a:b]], device=g.device)[g]
     step = max(1, (1 << 22) // layer.elements)
     chosen = [
         pick(
@@ -147,19 +147,19 @@ def _route_term(down: _Descent, term: Term, a: int, g: Tensor, s: Tensor, elemen
         gc, sc, ec = (g, s, element) if bool(covered.all()) else (g[covered], s[covered], element[covered])
         if factor.columns is not None:
             ec = factor.columns[0][ec] if len(factor.columns) == 1 else factor.columns[gc + a, ec]
-        down.active[factor.width][_rows(factor)[gc + a], sc] = ec.int()
+        down.active[factor.width][_rows(factor, gc.device)[gc + a], sc] = ec.int()
 
 
-def _rows(factor: Factor) -> Tensor:
+def _rows(factor: Factor, device: torch.device) -> Tensor:
     rows = cut(factor.rows, 0, factor.count)
-    return torch.arange(rows.start, rows.stop, rows.step or 1) if isinstance(rows, slice) else rows
+    return torch.arange(rows.start, rows.stop, rows.step or 1, device=device) if isinstance(rows, slice) else rows
 
 
 def _decode(down: _Descent, noise: Callable[[Tensor, Tensor], Tensor] | None) -> Tensor:
     """Values of the active leaves; observed variables keep theirs. ``noise`` gives uniforms; without it, modes are taken."""
     act, circuit = down.act, down.act.program.circuit
     batch, finite = act.batch, act.program.circuit.variables.all_finite
-    out = torch.zeros(len(circuit.variables), batch.size, dtype=torch.int64 if finite else torch.float64)
+    out = torch.zeros(len(circuit.variables), batch.size, dtype=torch.int64 if finite else torch.float64, device=act.device)
     if batch.observed is None:
         out.copy_(batch.values)
     else:
@@ -172,12 +172,12 @@ def _decode(down: _Descent, noise: Callable[[Tensor, Tensor], Tensor] | None) ->
         else:
             wanted.zero_()
         use, row = wanted.nonzero(as_tuple=True)
-        places = torch.tensor([circuit.index[b] for b in table.blocks])
+        places = torch.tensor([circuit.index[b] for b in table.blocks], device=act.device)
         step = max(1, (1 << 22) // max(table.distribution.num_parameters, table.categories or 1))
         for i in range(0, len(use), step):
             u, s = use[i : i + step], row[i : i + step]
             out[table.variables[u], s] = _leaf_values(act, t, u, s, states[u, s].long(), places, noise).to(out.dtype)
-    return out.T.contiguous()
+    return out.T.contiguous().cpu()
 
 
 def _leaf_values(

@@ -82,14 +82,18 @@ class Activations:
     def dtype(self) -> torch.dtype:
         return self.program.dtype
 
+    @property
+    def device(self) -> torch.device:
+        return self.program.device
+
     def scratch(self, name: str, groups: int, width: int) -> Tensor:
         """A buffer ``[groups, B, width]``."""
-        return self.workspace.get(name, (groups, self.batch.size, width), self.dtype)
+        return self.workspace.get(name, (groups, self.batch.size, width), self.dtype, self.device)
 
     def chunks(self, layer: ProductLayer | SumLayer | InputLayer) -> list[tuple[int, int]]:
         """A layer's blocks in pieces that stay in cache."""
         groups = len(layer.blocks)
-        step = chunk_groups(self.batch.size, max(layer.nodes, layer.elements), self.dtype)
+        step = chunk_groups(self.batch.size, max(layer.nodes, layer.elements), self.dtype, self.device)
         return [(a, min(groups, a + step)) for a in range(0, groups, step)]
 
     def weights(self, layer: SumLayer, start: int, stop: int) -> Tensor:
@@ -106,11 +110,11 @@ def prepare(
     rule: LeafRule = SUM_RULE,
 ) -> Activations:
     """Buffers for a pass."""
-    size, dtype = batch.size, program.dtype
-    values = {n: workspace.get(f"values{n}", (r, size, n), dtype) for n, r in program.value_rows.items()}
+    size, dtype, device = batch.size, program.dtype, program.device
+    values = {n: workspace.get(f"values{n}", (r, size, n), dtype, device) for n, r in program.value_rows.items()}
     kept = program.element_rows if keep_elements else {}
-    elements = {e: workspace.get(f"elements{e}", (r, size, e), dtype) for e, r in kept.items()}
-    scales = workspace.get("scales", (program.num_units, size), torch.float64)
+    elements = {e: workspace.get(f"elements{e}", (r, size, e), dtype, device) for e, r in kept.items()}
+    scales = workspace.get("scales", (program.num_units, size), torch.float64, device)
     return Activations(program, parameters, batch, workspace, values, elements, scales, rule)
 
 
@@ -143,7 +147,7 @@ def evaluate(act: Activations, sums: Callable[[Activations, SumLayer, int, int],
 
 def _collect_outputs(act: Activations) -> Tensor:
     """Log value of every root node: ``[B, outputs]`` float64."""
-    out = torch.empty(act.batch.size, act.program.circuit.num_outputs, dtype=torch.float64)
+    out = torch.empty(act.batch.size, act.program.circuit.num_outputs, dtype=torch.float64, device=act.device)
     for layer in act.program.layers:
         for block, column in layer.outputs:
             value = act.values[layer.nodes][layer.value_row + block]
@@ -230,7 +234,7 @@ def fill_elements(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor) 
 
 def fill_term(act: Activations, term: Term, a: int, b: int, out: Tensor) -> Tensor:
     """Log values of a term for blocks ``a … b`` (a sum over its factors) into ``out``; returns their scale ``[b−a, B]``."""
-    shift = torch.zeros(b - a, act.batch.size, dtype=torch.float64)
+    shift = torch.zeros(b - a, act.batch.size, dtype=torch.float64, device=act.device)
     filled = False
     for leaf in term.leaves:
         target = act.scratch("leaf", b - a, term.width) if filled else out

@@ -9,6 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .graphs import Graphs
+
+CPU = torch.device("cpu")
+
 #: Bytes that a chunk of a layer may take in each of its buffers, so that it stays in a core's cache from the gather of
 #: its products to the logarithm of its sums.
 CHUNK_BYTES = 1 << 20
@@ -18,17 +22,21 @@ class Workspace:
     """Named buffers that grow to the largest size asked for. Not to be shared between threads."""
 
     def __init__(self) -> None:
-        self._buffers: dict[tuple[str, torch.dtype], Tensor] = {}
+        self._buffers: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
+        #: Counts how often a buffer moved: whoever remembers addresses (a captured graph) asks again when it changes.
+        self.moves = 0
+        self.graphs = Graphs()
 
-    def get(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    def get(self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
         """An uninitialised tensor; asking for the same name again hands out the same memory."""
         size = 1
         for extent in shape:
             size *= extent
-        buffer = self._buffers.get((name, dtype))
+        buffer = self._buffers.get((name, dtype, device))
         if buffer is None or buffer.numel() < size:
-            buffer = torch.empty(size, dtype=dtype)
-            self._buffers[name, dtype] = buffer
+            buffer = torch.empty(size, dtype=dtype, device=device)
+            self._buffers[name, dtype, device] = buffer
+            self.moves += 1
         return buffer[:size].view(shape)
 
     @property
@@ -37,6 +45,11 @@ class Workspace:
         return sum(b.numel() * b.element_size() for b in self._buffers.values())
 
 
-def chunk_groups(batch: int, width: int, dtype: torch.dtype) -> int:
+def chunk_groups(batch: int, width: int, dtype: torch.dtype, device: torch.device = CPU) -> int:
     """How many blocks of ``width`` nodes make a chunk."""
-    return max(1, CHUNK_BYTES // (batch * width * dtype.itemsize))
+    return max(1, chunk_bytes(device) // (batch * width * dtype.itemsize))
+
+
+def chunk_bytes(device: torch.device) -> int:
+    """Bytes of a chunk; a GPU wants many blocks at once rather than few in its cache."""
+    return CHUNK_BYTES if device.type == "cpu" else CHUNK_BYTES << 8

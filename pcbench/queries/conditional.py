@@ -124,7 +124,7 @@ def _require_possible(act: Activations, output: int, start: int) -> None:
 def _leaf_flows(act: Activations, column: int) -> list[tuple[int, Tensor]]:
     """(table and use, flow ``[B, N]``) of every leaf vector over a variable."""
     return [
-        (_key(t, use), act.elements[table.nodes][int(table.element_rows[use])].double().clone())
+        (_key(t, use), act.elements[table.nodes][int(table.element_rows[use])].double().cpu().clone())
         for t, table in enumerate(act.program.leaf_tables)
         for use in (table.variables == column).nonzero()[:, 0].tolist()
     ]
@@ -141,7 +141,7 @@ def _posterior(model: Model, variable: Variable, evidence: Evidence, weights: di
     for t, table in enumerate(model.program.leaf_tables):
         for use in (table.variables == variable.index).nonzero()[:, 0].tolist():
             flow = torch.cat(weights[_key(t, use)])
-            parameters = model.parameters.leaves[t][table.rows[use]].double()
+            parameters = model.parameters.leaves[t][table.rows[use]].double().cpu()
             components.append((table.distribution, parameters, flow))
             if isinstance(variable.domain, Finite):
                 masses = table.distribution.log_table(parameters, variable.domain).exp()  # [C, N]

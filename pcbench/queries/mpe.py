@@ -49,7 +49,7 @@ def mpe(model: Model, evidence: Data, batch_size: int | None = None, output: int
     with torch.no_grad():
         for _, part in batches(model, evidence, batch_size, output):
             act = max_product(model.program, model.parameters, Batch.of(model.program, part), space)
-            trees.append(act.log_likelihood[:, output].clone())
+            trees.append(act.log_likelihood[:, output].cpu().clone())
             states.append(maximise_tree(act, output))
             values.append(forward(model, states[-1])[:, output])
     report = deterministic(model.circuit, model.values())

@@ -21,6 +21,8 @@ def sort_codes(codes: Tensor, buckets: int, grouped: bool) -> tuple[Tensor, Tens
     """
     per_bucket = torch.bincount(codes.reshape(-1), minlength=buckets)
     start = per_bucket.cumsum(0) - per_bucket
+    if codes.device.type != "cpu":
+        return torch.sort(codes.reshape(-1), stable=True).indices, start
     keys = codes.numpy()
     uses, size = codes.shape
     width = buckets // uses

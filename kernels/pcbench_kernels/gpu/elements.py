@@ -1,0 +1,37 @@
+"""What every pass recomputes instead of storing: the log elements of a sum, gathered from its children.
+
+An element is a product: the sum of its factors' log values and of the log probabilities of the leaves fused into it. A
+factor is one number, the count of nodes laid out before it, since every node takes ``B`` values: its row of sample ``b``
+starts at ``node·B + b·width``.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def log_elements(
+    values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr
+):
+    """``[BN, BK]``: Σ factors' log values + Σ leaves' log probabilities; −∞ outside the term."""
+    mask = b_in[:, None] & k_in[None, :]
+    total = tl.zeros((BN, BK), tl.float32)
+    for f in range(f0, f1):
+        node = tl.load(factors + f)
+        total += tl.load(values + node * B + b[:, None] * WIDTH + k[None, :], mask=mask, other=0.0)
+    for u in range(u0, u1):
+        use = tl.load(uses + u)
+        code = tl.load(codes + use * B + b, mask=b_in, other=0)
+        total += tl.load(lookup + code[:, None] * WIDTH + k[None, :], mask=mask, other=0.0)
+    return tl.where(mask, total, float("-inf"))
+
+
+@triton.jit
+def factor_scale(scales, units, f0, f1, b, b_in, B, BN: tl.constexpr):
+    """``[BN]`` float64: Σ of the factors' scales."""
+    total = tl.zeros((BN,), tl.float64)
+    for f in range(f0, f1):
+        total += tl.load(scales + tl.load(units + f) * B + b, mask=b_in, other=0.0)
+    return total

@@ -1,0 +1,38 @@
+"""CUDA graphs: a pass of hundreds of launches becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+#: Captured graphs that a workspace keeps; a training loop needs four (two passes × two models that take turns).
+GRAPHS = 16
+
+
+@dataclass(eq=False)
+class Graphs:
+    """CUDA graphs by what they were captured for. The first run of a key is eager (it compiles), the second captures."""
+
+    held: dict[Hashable, Any] = field(default_factory=dict)
+
+    def run(self, key: Hashable, work: Callable[[], None], device: torch.device) -> None:
+        """Do ``work``, which reads and writes the same memory whenever the key is the same."""
+        if device.type != "cuda":
+            work()
+            return
+        if key not in self.held:
+            if len(self.held) >= GRAPHS:
+                self.held.pop(next(iter(self.held)))
+            work()
+            self.held[key] = None
+            return
+        if self.held[key] is None:
+            torch.cuda.synchronize(device)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                work()
+            self.held[key] = graph
+        self.held[key].replay()
