@@ -21,6 +21,7 @@ from .compile import Program, compile
 from .distributions import FAMILIES, Bernoulli, Binomial, Categorical, Distribution, Gaussian
 from .execute import Evidence, Model
 from .execute.files import load, load_model, save, save_model
+from .io import from_pyjuice
 from .learn import EM, Constant, Cosine, Event, MiniBatchEM, OneCycle, Power, Run, fit, full_batch_em, mini_batch_em
 from .queries import conditional, conditional_log_likelihood, log_likelihood, marginal, mpe, sample
 from .scope import Finite, Real, Variable, Variables
@@ -64,6 +65,7 @@ __all__ = [
     "describe",
     "deterministic",
     "fit",
+    "from_pyjuice",
     "full_batch_em",
     "load",
     "load_model",

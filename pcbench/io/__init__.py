@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import FileFormatError
 from .container import HEAD, looks_like_container
 from .native import NATIVE, load_circuit, load_stored, save_circuit, save_stored
+from .pyjuice import from_pyjuice
 from .state import load_state, save_state
 from .stored import Format, Stored
 
@@ -28,7 +29,8 @@ def recognise(path: str | Path) -> Format:
     if is_pickle(head):
         raise FileFormatError(
             f"{path} is a Python pickle (a PyJuice .jpc, or torch.save?): opening one runs whatever program it contains, "
-            "so pcbench never unpickles. Save it again as .pcb, or in a text format"
+            "so pcbench never unpickles. Save it again as .pcb, or in a text format; nodes that PyJuice itself has loaded go "
+            "through pcbench.from_pyjuice"
         )
     for form in FORMATS:
         if form.recognise(head):
@@ -54,6 +56,7 @@ __all__ = [
     "FORMATS",
     "Format",
     "Stored",
+    "from_pyjuice",
     "is_pickle",
     "load_circuit",
     "load_file",
