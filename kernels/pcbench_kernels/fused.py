@@ -16,11 +16,12 @@ class FusedLayer:
     Attributes:
         is_sum: whether weights follow; otherwise a product or a vector of leaves.
         groups, nodes, width, terms: blocks; nodes of a block; elements of a term; terms of a block.
-        first_node, first_unit, first_element: node number in the values, unit, and node number in the elements.
+        nodes_at, units_at, elements_at: ``[groups]``, node number in the values, unit, and node number in the elements.
         factor_start: ``[groups·terms + 1]``, runs in ``factors`` (node numbers) and ``units`` (whose scales they have).
         use_start: ``[groups·terms + 1]``, runs in ``uses`` of leaf table ``leaf_table`` (``None``: no leaves).
         sets: ``[groups]``, parameter set of each block in weight table ``table``.
-        shared: whether several blocks may add to one parameter set.
+        run_start: ``[runs + 1]``, runs of blocks of one parameter set, whose edge counts are added up in registers.
+        shared: whether several runs add to one parameter set.
         pull_start: ``[groups + 1]``, runs in ``pull_rows`` (node number in the elements), ``pull_widths``, ``pull_offsets``.
         seed_columns: ``[groups]``, first output column of a root, −1 elsewhere.
         keep: whether some child pulls the flows of the elements.
@@ -31,9 +32,9 @@ class FusedLayer:
     nodes: int
     width: int
     terms: int
-    first_node: int
-    first_unit: int
-    first_element: int
+    nodes_at: Tensor
+    units_at: Tensor
+    elements_at: Tensor
     factor_start: Tensor
     factors: Tensor
     units: Tensor
@@ -42,6 +43,8 @@ class FusedLayer:
     leaf_table: int | None
     sets: Tensor
     table: int
+    run_start: Tensor
+    runs: int
     shared: bool
     pull_start: Tensor
     pull_rows: Tensor

@@ -13,9 +13,9 @@ from ..errors import CircuitError, OptionError, hinted
 from .check import check
 from .fuse import fuse, why_not_fused
 from .group import Grouping
-from .relocate import relocate
 from .lower import lower
 from .program import Program
+from .relocate import relocate
 
 
 @hinted
@@ -97,7 +97,10 @@ def _on_gpu(program: Program, precision: str) -> Program:
     fused = None
     if not reason:
         rows = (program.value_rows, program.element_rows)
-        fused = fuse(program.layers, program.sum_tables, *rows, precision, program.device)
+        seen = {v for t in program.leaf_tables for v in t.variables.tolist()}
+        columns = len(program.circuit.variables)
+        known = columns if len(seen) == columns else -1
+        fused = fuse(program.layers, program.sum_tables, *rows, precision, program.device, known)
     with torch.device(program.device):
         layers, sums, leaves = (
             relocate(part, program.device) for part in (program.layers, program.sum_tables, program.leaf_tables)

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..compile import Layer, Program
-from .evidence import Batch
+from ..compile import Program
+from ..compile.fuse import arena_starts
+from .evidence import Batch, Evidence
 from .model import Parameters
 from .statistics import Statistics
 from .workspace import Workspace
+
 
 @dataclass(eq=False)
 class FusedPass:
@@ -38,9 +40,28 @@ class FusedPass:
     exact: bool
 
 
-def can_fuse(program: Program, batch: Batch) -> bool:
-    """Whether this program has fused kernels, and the evidence needs nothing else."""
-    return program.fused is not None and not batch.soft
+def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> Batch | None:
+    """Evidence laid out for the fused passes, or ``None`` when this program or evidence needs the others.
+
+    Integer data in which everything is observed is checked by the kernel that lays it out; the flag is read with the result.
+    """
+    if program.fused is None or evidence.soft:
+        return None
+    device, values = program.device, evidence.values
+    flags = workspace.get("flags", (2,), torch.int32, device)
+    flags.zero_()
+    plain = evidence.observed is None and not values.is_floating_point() and not values.is_complex() and values.numel() > 0
+    if not plain or values.dtype == torch.bool or values.ndim != 2 or values.shape[1] != program.fused.variables:
+        return Batch.of(program, evidence)
+    from pcbench_kernels.gpu import encode_data
+
+    data, codes = values.to(device), []
+    for t, table in enumerate(program.leaf_tables):
+        held = workspace.get(f"codes{t}", (len(table.rows), len(data)), torch.int64, device)
+        assert table.categories is not None
+        encode_data(data, table.variables, table.rows, held, flags[1:], table.categories)
+        codes.append(held)
+    return Batch(len(data), tuple(codes), data.T, None, {})
 
 
 def fused_upward(
@@ -50,45 +71,50 @@ def fused_upward(
     from pcbench_kernels.gpu import value_of
 
     assert program.fused is not None
-    layers, device = program.fused.layers, program.device
+    layers, device, starts = program.fused.layers, program.device, arena_starts(program.value_rows)
     p = _buffers(program, parameters, batch, workspace, statistics)
     out = workspace.get("log likelihood", (batch.size, program.circuit.num_outputs), torch.float64, device)
 
     def work() -> None:
-        p.suspect.zero_()
         for layer in layers:
             value_of(p, layer)
         for layer in program.layers:
             for block, column in layer.outputs:
-                at = (_first_node(program, layer) + block * layer.nodes) * batch.size
+                at = (starts[layer.nodes] + (layer.value_row + block) * layer.nodes) * batch.size
                 value = p.values[at : at + batch.size * layer.nodes].view(batch.size, layer.nodes)
                 scale = p.scales[layer.unit + block][:, None]
                 torch.add(value.double(), scale, out=out[:, column : column + layer.nodes])
 
     workspace.graphs.run(("up", *_key(program, parameters, batch, workspace, None)), work, device)
-    suspect = bool(p.suspect.item())
-    return FusedPass(program, parameters, p, workspace, out, out.cpu(), not suspect)
+    likelihood = out.cpu()
+    suspect, outside = workspace.get("flags", (2,), torch.int32, device).tolist()
+    if outside:
+        Evidence(batch.values.T).check(program.circuit.variables)  # names the row, the variable and the value
+    return FusedPass(program, parameters, p, workspace, out, likelihood, not suspect)
 
 
 def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     """Add the batch's expected counts to ``statistics``."""
-    from pcbench_kernels.gpu import flow_through
+    from pcbench_kernels.gpu import count_edges, flow_through
 
     program, p = up.program, up.buffers
-    assert program.fused is not None
-    layers = program.fused.layers
+    fused = program.fused
+    assert fused is not None
     fresh = statistics.rows == 0
+    shared = {t: any(x.shared for x in fused.edges if x.table == t) for t in range(len(program.sum_tables))}
 
     def work() -> None:
         p.seeds.copy_(torch.isfinite(up.device_likelihood))
         if fresh:
             for t, table in enumerate(program.sum_tables):
-                if not table.untied:
+                if not table.untied or shared[t]:
                     statistics.weights[t].zero_()
             for counts in statistics.leaves:
                 counts.zero_()
-        for layer in reversed(layers):
-            flow_through(p, layer, fresh)
+        for layer in reversed(fused.layers):
+            flow_through(p, layer)
+        for layer in fused.edges:
+            count_edges(p, layer, fresh)
 
     key = ("down", fresh, *_key(program, up.parameters, p, up.workspace, statistics))
     up.workspace.graphs.run(key, work, program.device)
@@ -96,12 +122,9 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     statistics.log_likelihood += float(up.log_likelihood.sum())
 
 
-def _first_node(program: Program, layer: Layer) -> int:
-    assert program.fused is not None
-    return program.fused.layers[layer.index].first_node
-
-
-def _key(program: Program, parameters: Parameters, batch: Any, workspace: Workspace, s: Statistics | None) -> tuple[Hashable, ...]:
+def _key(
+    program: Program, parameters: Parameters, batch: Any, workspace: Workspace, s: Statistics | None
+) -> tuple[Hashable, ...]:
     """Everything that a captured pass has baked in: the program, the batch size, and where tensors lie."""
     tables = [*parameters.weights, *(t for t in parameters.lookups if t is not None)]
     tables += [] if s is None else [*s.weights, *s.leaves]
@@ -125,16 +148,15 @@ def _buffers(
     for t, code in enumerate(batch.codes):
         assert code is not None
         held = workspace.get(f"codes{t}", tuple(code.shape), torch.int64, device)
-        held.copy_(code)
+        if held.data_ptr() != code.data_ptr():
+            held.copy_(code)
         codes.append(held)
     lookups = tuple(t for t in parameters.lookups if t is not None)
     values = flat("values", size * sum(w * r for w, r in program.value_rows.items()), dtype)
     flows = flat("flows", size * sum(w * r for w, r in program.element_rows.items()) if training else 1, dtype)
-    widest = max((f.groups * f.nodes for f in program.fused.layers if f.is_sum), default=1)
-    ratio = flat("ratio", size * widest if training else 1, torch.bfloat16 if fast else dtype)
     scales = workspace.get("scales", (program.num_units, size), torch.float64, device)
     seeds = workspace.get("seeds", (size, program.circuit.num_outputs), dtype, device)
-    suspect = workspace.get("suspect", (1,), torch.int32, device)
+    flags = workspace.get("flags", (2,), torch.int32, device)
     edge_counts = () if statistics is None else tuple(statistics.weights)
     leaf_counts = () if statistics is None else tuple(statistics.leaves)
     return Pass(
@@ -142,12 +164,11 @@ def _buffers(
         values,
         flows,
         scales,
-        ratio,
         seeds,
         parameters.weights,
         lookups,
         tuple(codes),
-        suspect,
+        flags,
         edge_counts,
         leaf_counts,
         "fast" if fast else "exact",

@@ -20,13 +20,23 @@ class FusedUpdate:
         self._wrong = torch.zeros(1, dtype=torch.int32, device=program.device)
 
     def sums(self, table: SumTable, old: Tensor, flows: Tensor, out: Tensor) -> bool:
-        """Dense weights without holes."""
+        """Dense weights, with or without holes."""
         from pcbench_kernels.gpu import maximise_sums
 
-        if table.pattern.rows is not None:
+        kernel = table.choice.kernel
+        if kernel.name != "dense":
             return False
-        learns = self._learns(table, len(old))
-        maximise_sums(old, flows, learns, out, self._wrong, self._step, self._pseudocount, self._least)
+        maximise_sums(
+            old,
+            flows,
+            kernel.support(),
+            self._learns(table, len(old)),
+            out,
+            self._wrong,
+            self._step,
+            self._pseudocount,
+            self._least,
+        )
         return True
 
     def leaves(self, table: LeafTable, old: Tensor, counts: Tensor, out: Tensor, lookup: Tensor) -> bool:

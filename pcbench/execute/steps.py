@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
-from .fused import can_fuse, fused_downward, fused_upward
+from .fused import fused_batch, fused_downward, fused_upward
 from .model import Model
 from .statistics import Statistics
 from .upward import upward
@@ -26,11 +26,12 @@ def forward(model: Model, evidence: Data, workspace: Workspace | None = None) ->
         DataError: when the evidence does not fit the variables.
     """
     with torch.no_grad():
-        batch = Batch.of(model.program, Evidence.of(evidence))
-        if can_fuse(model.program, batch):
-            up = fused_upward(model.program, model.parameters, batch, workspace or Workspace())
+        evidence, workspace = Evidence.of(evidence), workspace or Workspace()
+        if (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
+            up = fused_upward(model.program, model.parameters, laid_out, workspace)
             if up.exact:
                 return up.log_likelihood
+        batch = Batch.of(model.program, evidence)
         return upward(model.program, model.parameters, batch, workspace).log_likelihood.cpu()
 
 
@@ -54,16 +55,17 @@ def expectation(
     if into is not None:
         into.require(model.program)
     with torch.no_grad():
-        batch = Batch.of(model.program, Evidence.of(evidence))
+        evidence, workspace = Evidence.of(evidence), workspace or Workspace()
         statistics = Statistics.zeros(model.program) if into is None else into
         lap = clock or (lambda _: None)
-        if can_fuse(model.program, batch):
-            up = fused_upward(model.program, model.parameters, batch, workspace or Workspace(), statistics)
+        if (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
+            up = fused_upward(model.program, model.parameters, laid_out, workspace, statistics)
             if up.exact:
                 lap("forward")
                 fused_downward(up, statistics)
                 lap("backward")
                 return statistics, up.log_likelihood
+        batch = Batch.of(model.program, evidence)
         act = upward(model.program, model.parameters, batch, workspace, keep_elements=True)
         lap("forward")
         downward(act, statistics=statistics)

@@ -59,7 +59,11 @@ def build(case: str) -> Circuit:
 
 def limit_ms(model: Model, batch: int) -> float:
     blocks = model.circuit.blocks
-    edges = sum(b.edges.count(b.nodes, b.elements) if hasattr(b.edges, "count") else b.nodes * b.elements for b in blocks if isinstance(b, SumBlock))
+    edges = sum(
+        b.edges.count(b.nodes, b.elements) if hasattr(b.edges, "count") else b.nodes * b.elements
+        for b in blocks
+        if isinstance(b, SumBlock)
+    )
     p = model.parameters
     sums, leaves = sum(w.numel() for w in p.weights), sum(v.numel() for v in p.leaves)
     sum_nodes = sum(b.nodes for b in blocks if isinstance(b, SumBlock))
@@ -109,7 +113,10 @@ def timed(model: Model, data: torch.Tensor, steps: int = 12) -> dict[str, float]
         laps["step"].append((time.perf_counter() - begin) * 1e3)
         if i == 0:
             first = time.perf_counter() - start
-    return {"first step s": first, **{name: statistics.median(values[3 if steps > 6 else 1 :]) for name, values in laps.items()}}
+    return {
+        "first step s": first,
+        **{name: statistics.median(values[3 if steps > 6 else 1 :]) for name, values in laps.items()},
+    }
 
 
 def run(case: str, batch: int) -> dict[str, Any]:
@@ -127,7 +134,9 @@ def run(case: str, batch: int) -> dict[str, Any]:
     row.update({k: round(v, 4) for k, v in timed(model, data).items()})
     row["build s"] = round(built, 2)
     row["peak GB"] = round(torch.cuda.max_memory_allocated() / 1e9, 3)
-    row.update({f"error {k}": f"{v:.2e}" for k, v in check(model, data, pcbench.compile(circuit, "cuda", precision="exact")).items()})
+    row.update(
+        {f"error {k}": f"{v:.2e}" for k, v in check(model, data, pcbench.compile(circuit, "cuda", precision="exact")).items()}
+    )
     row["limit ms"] = round(limit_ms(model, batch), 3)
     row["over limit"] = round(row["step"] / row["limit ms"], 1)
     if known := PYJUICE.get((case, batch)):
@@ -136,11 +145,33 @@ def run(case: str, batch: int) -> dict[str, Any]:
     return row
 
 
+def profile(case: str, batch: int) -> None:
+    circuit = build(case)
+    model = Model.create(pcbench.compile(circuit, device="cuda"))
+    size = circuit.variables[0].domain.size
+    data = torch.randint(0, size, (batch, len(circuit.variables))).cuda()
+    space, into = Workspace(), Statistics.zeros(model.program)
+
+    def step() -> None:
+        expectation(model, data, space, into.reset())
+        maximise(model, into, 0.01, 0.001)
+
+    for _ in range(3):
+        step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+        for _ in range(3):
+            step()
+        torch.cuda.synchronize()
+    for e in sorted(seen.key_averages(), key=lambda e: -e.device_time_total)[:8]:
+        print(f"  {e.device_time_total / 3000:8.3f} ms  {e.count / 3:6.1f} launches  {e.key[:60]}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", default=DEFAULT)
     parser.add_argument("--batch", type=int, action="append")
     parser.add_argument("--json")
+    parser.add_argument("--profile", action="store_true", help="also print where the time of three steps goes")
     args = parser.parse_args()
     rows = []
     for case in args.cases:
@@ -148,6 +179,8 @@ def main() -> None:
             row = run(case, batch)
             rows.append(row)
             print(json.dumps(row), flush=True)
+            if args.profile:
+                profile(case, batch)
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"device": torch.cuda.get_device_name(), "torch": torch.__version__, "rows": rows}, file, indent=1)

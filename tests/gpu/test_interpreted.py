@@ -34,7 +34,7 @@ def fused(model: Model) -> Model:
     """The same model with fused kernels, which the interpreter runs on the CPU."""
     p = model.program
     assert why_not_fused(p.layers, p.sum_tables, p.leaf_tables) is None
-    plan = fuse(p.layers, p.sum_tables, p.value_rows, p.element_rows, "exact", p.device)
+    plan = fuse(p.layers, p.sum_tables, p.value_rows, p.element_rows, "exact", p.device, len(p.circuit.variables))
     return Model(dataclasses.replace(p, fused=plan), model.parameters)
 
 
@@ -121,6 +121,18 @@ def test_lost_mass_is_found_and_computed_exactly() -> None:
     evidence = rows(circuit, 9, False)
     torch.testing.assert_close(forward(fused(model), evidence), forward(model, evidence), equal_nan=False)
     assert forward(precise, evidence).shape == (9, 1)
+
+
+@pytest.mark.parametrize("wrong", [-1, 7, 255])
+def test_values_outside_their_domain_are_named(wrong: int) -> None:
+    model, _ = pair("hclt")
+    data = rows(model.circuit, 40, False).values
+    data[33, 4] = wrong
+    space, into = Workspace(), Statistics.zeros(model.program)
+    for question in (lambda: forward(model, data, space), lambda: expectation(model, data, space, into)):
+        with pytest.raises(pcbench.errors.DataError, match=rf"row 33, variable 'x4'.*{wrong}"):
+            question()
+    assert into.rows == 0 and not any(bool(t.any()) for t in [*into.weights, *into.leaves])
 
 
 def test_what_has_no_fused_form_says_why() -> None:

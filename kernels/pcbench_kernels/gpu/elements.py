@@ -35,3 +35,44 @@ def factor_scale(scales, units, f0, f1, b, b_in, B, BN: tl.constexpr):
     for f in range(f0, f1):
         total += tl.load(scales + tl.load(units + f) * B + b, mask=b_in, other=0.0)
     return total
+
+
+@triton.jit
+def node_flow(
+    flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, R: tl.constexpr, C: tl.constexpr
+):
+    """``[R, C]``: what all parents send to nodes ``n`` of a block, and the seed of a root."""
+    total = tl.zeros((R, C), tl.float32)
+    for p in range(p0, p1):
+        row = flows + tl.load(pull_rows + p) * B + tl.load(pull_offsets + p)
+        total += tl.load(row + b[:, None] * tl.load(pull_widths + p) + n[None, :], mask=mask, other=0.0)
+    if column >= 0:
+        total += tl.load(seeds + b[:, None] * OUTPUTS + column + n[None, :], mask=mask, other=0.0)
+    return total
+
+
+@triton.jit
+def flow_per_value(
+    values,
+    flows,
+    seeds,
+    pull_rows,
+    pull_widths,
+    pull_offsets,
+    p0,
+    p1,
+    column,
+    node,
+    b,
+    n,
+    mask,
+    B,
+    NODES,
+    OUTPUTS,
+    R: tl.constexpr,
+    C: tl.constexpr,
+):
+    """``[R, C]``: ``F / y``, zero where no flow arrives."""
+    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, R, C)
+    y = tl.load(values + node * B + b[:, None] * NODES + n[None, :], mask=mask, other=0.0)
+    return tl.where((y > float("-inf")) & (flow > 0), flow * tl.exp(-y), 0.0)

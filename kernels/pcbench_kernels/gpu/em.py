@@ -7,53 +7,85 @@ import triton.language as tl
 
 
 @triton.jit
-def sum_em(weights, flows, trainable, out, wrong, ROWS, ELEMENTS, step, pseudocount, least, BE: tl.constexpr):
-    """One node a program: ``(1−η)·w + η·(flow + α/E) / (Σ flow + α)``; a node without flow keeps its weights."""
+def sum_em(
+    weights,
+    flows,
+    support,
+    trainable,
+    out,
+    wrong,
+    ROWS,
+    ELEMENTS,
+    step,
+    pseudocount,
+    least,
+    HOLES: tl.constexpr,
+    BE: tl.constexpr,
+):
+    """One node a program: ``(1−η)·w + η·(flow + α/degree) / (Σ flow + α)``; a node without flow keeps its weights."""
     row = tl.program_id(0).to(tl.int64)
     at = row * ELEMENTS
+    holes = support + (row % ROWS) * ELEMENTS
     mass = 0.0
+    degree = 0.0
     for e0 in range(0, ELEMENTS, BE):
         e = e0 + tl.arange(0, BE)
         mass += tl.sum(tl.load(flows + at + e, mask=e < ELEMENTS, other=0.0), 0)
+        if HOLES:
+            degree += tl.sum(tl.load(holes + e, mask=e < ELEMENTS, other=0).to(tl.float32), 0)
+    if not HOLES:
+        degree += ELEMENTS
     if (mass != mass) | (tl.abs(mass) == float("inf")):
         tl.atomic_max(wrong, 1)
     mass += pseudocount
     learns = (mass >= least) & (tl.load(trainable + row // ROWS) != 0)
     safe = tl.where(learns, mass, 1.0)
+    prior = pseudocount / degree
     for e0 in range(0, ELEMENTS, BE):
         e = e0 + tl.arange(0, BE)
         old = tl.load(weights + at + e, mask=e < ELEMENTS, other=0.0)
         flow = tl.load(flows + at + e, mask=e < ELEMENTS, other=0.0)
-        new = (1.0 - step) * old + step * ((flow + pseudocount / ELEMENTS) / safe)
+        new = (1.0 - step) * old + step * ((flow + prior) / safe)
+        if HOLES:
+            new = tl.where(tl.load(holes + e, mask=e < ELEMENTS, other=0) != 0, new, 0.0)
         tl.store(out + at + e, tl.where(learns, new, old), mask=e < ELEMENTS)
 
 
 @triton.jit
 def categorical_em(
-    leaves, counts, trainable, out, table, wrong, SIZE, NODES, step, pseudocount, least, BC: tl.constexpr, BN: tl.constexpr
+    leaves,
+    counts,
+    masses,
+    trainable,
+    out,
+    table,
+    wrong,
+    SIZE,
+    NODES,
+    step,
+    pseudocount,
+    least,
+    BC: tl.constexpr,
+    BN: tl.constexpr,
 ):
-    """Counts ``[P, C+1, N]`` → probabilities ``[P, C, N]`` and their logs ``[P, C+1, N]`` (last row 0: missing)."""
+    """Counts ``[P, C+1, N]`` and their totals ``[P, N]`` → probabilities ``[P, C, N]`` and logs (last row 0)."""
     p = tl.program_id(0).to(tl.int64)
     n = tl.program_id(1) * BN + tl.arange(0, BN)
+    c = (tl.program_id(2) * BC + tl.arange(0, BC))[:, None]
     n_in = n < NODES
     held = p * (SIZE + 1) * NODES
     kept = p * SIZE * NODES
-    mass = tl.zeros((BN,), tl.float32)
-    for c0 in range(0, SIZE, BC):
-        c = (c0 + tl.arange(0, BC))[:, None]
-        mass += tl.sum(tl.load(counts + held + c * NODES + n[None, :], mask=(c < SIZE) & n_in[None, :], other=0.0), 0)
+    mass = tl.load(masses + p * NODES + n, mask=n_in, other=0.0)
     if tl.sum(tl.where((mass != mass) | (tl.abs(mass) == float("inf")), 1, 0)) > 0:
         tl.atomic_max(wrong, 1)
     mass += pseudocount
     learns = (mass >= least) & (tl.load(trainable + p) != 0)
     safe = tl.where(learns, mass, 1.0)
-    for c0 in range(0, SIZE, BC):
-        c = (c0 + tl.arange(0, BC))[:, None]
-        mask = (c < SIZE) & n_in[None, :]
-        old = tl.load(leaves + kept + c * NODES + n[None, :], mask=mask, other=1.0)
-        count = tl.load(counts + held + c * NODES + n[None, :], mask=mask, other=0.0)
-        new = (1.0 - step) * old + step * ((count + pseudocount / SIZE) / safe[None, :])
-        new = tl.where(learns[None, :], new, old)
-        tl.store(out + kept + c * NODES + n[None, :], new, mask=mask)
-        tl.store(table + held + c * NODES + n[None, :], tl.log(new), mask=mask)
-    tl.store(table + held + SIZE * NODES + n, tl.zeros((BN,), tl.float32), mask=n_in)
+    mask = (c < SIZE) & n_in[None, :]
+    old = tl.load(leaves + kept + c * NODES + n[None, :], mask=mask, other=1.0)
+    count = tl.load(counts + held + c * NODES + n[None, :], mask=mask, other=0.0)
+    new = (1.0 - step) * old + step * ((count + pseudocount / SIZE) / safe[None, :])
+    new = tl.where(learns[None, :], new, old)
+    tl.store(out + kept + c * NODES + n[None, :], new, mask=mask)
+    logs = tl.where(c < SIZE, tl.log(new), 0.0)
+    tl.store(table + held + c * NODES + n[None, :], logs, mask=(c <= SIZE) & n_in[None, :])

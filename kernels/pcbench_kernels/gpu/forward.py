@@ -22,8 +22,8 @@ def sum_forward(
     uses,
     sets,
     suspect,
-    first_node,
-    first_unit,
+    nodes_at,
+    units_at,
     B,
     NODES,
     ELEMENTS,
@@ -51,7 +51,7 @@ def sum_forward(
     w = weights + tl.load(sets + g) * NODES * ELEMENTS
     peak = tl.full((BN,), -1e30, tl.float64)
     total = tl.zeros((BN, BM), tl.float32)
-    for t in range(0, TERMS):
+    for t in range(TERMS):
         at = g * TERMS + t
         f0 = tl.load(factor_start + at)
         f1 = tl.load(factor_start + at + 1)
@@ -64,16 +64,14 @@ def sum_forward(
             v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN, BK)
             higher = tl.maximum(peak, shift + tl.max(v, 1).to(tl.float64))
             x = tl.exp(v + (shift - higher).to(tl.float32)[:, None])
-            tile = tl.load(
-                w + n[:, None] * ELEMENTS + (t * WIDTH + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0
-            )
+            tile = tl.load(w + n[:, None] * ELEMENTS + (t * WIDTH + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
             total = total * tl.exp((peak - higher).to(tl.float32))[:, None]
             total = tl.dot(x.to(OPERAND), tl.trans(tile).to(OPERAND), total, input_precision=PRECISION)
             peak = higher
     mask = b_in[:, None] & n_in[None, :]
-    tl.store(values + (first_node + g * NODES) * B + b[:, None] * NODES + n[None, :], tl.log(total), mask=mask)
+    tl.store(values + tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :], tl.log(total), mask=mask)
     if tl.program_id(1) == 0:
-        tl.store(scales + (first_unit + g) * B + b, peak, mask=b_in)
+        tl.store(scales + tl.load(units_at + g) * B + b, peak, mask=b_in)
     low = tl.sum(tl.where(mask & (total < least), 1, 0))
     if low > 0:
         tl.atomic_max(suspect, 1)
@@ -90,8 +88,8 @@ def product_forward(
     units,
     use_start,
     uses,
-    first_node,
-    first_unit,
+    nodes_at,
+    units_at,
     B,
     WIDTH,
     BN: tl.constexpr,
@@ -116,7 +114,7 @@ def product_forward(
         k = k0 + tl.arange(0, BK)
         k_in = k < WIDTH
         v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN, BK)
-        where = values + (first_node + g * WIDTH) * B + b[:, None] * WIDTH + k[None, :]
+        where = values + tl.load(nodes_at + g) * B + b[:, None] * WIDTH + k[None, :]
         tl.store(where, v - peak[:, None], mask=b_in[:, None] & k_in[None, :])
     shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
-    tl.store(scales + (first_unit + g) * B + b, shift + peak.to(tl.float64), mask=b_in)
+    tl.store(scales + tl.load(units_at + g) * B + b, shift + peak.to(tl.float64), mask=b_in)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from ..fused import FusedLayer
-from .backward import collect, edge_flow, element_flow
+from .backward import edge_flow, element_flow, product_flow
 from .em import categorical_em, sum_em
+from .encode import encode
 from .forward import product_forward, sum_forward
 
 #: Name → operands of the matrix products (accumulated in float32), and how float32 operands are multiplied.
@@ -29,11 +29,10 @@ class Pass:
         size: samples ``B``.
         values, flows: flat, node-major: ``[nodes·B]``.
         scales: float64 ``[units, B]``.
-        ratio: scratch for ``F / y``, as large as the widest layer needs.
         seeds: ``[B, outputs]``.
         weights: weight tables ``[P, N, E]``.
         lookups: log tables ``[P, C+1, N]``; codes: their flat rows ``[uses, B]`` int64.
-        suspect: int32 ``[1]``, raised by a layer that lost mass to underflow.
+        suspect: int32 flag, raised by a layer that lost mass to underflow.
         edge_counts, leaf_counts: expected counts, of the shapes of weights and lookups.
         precision: a key of :data:`PRECISIONS`.
     """
@@ -42,7 +41,6 @@ class Pass:
     values: Tensor
     flows: Tensor
     scales: Tensor
-    ratio: Tensor
     seeds: Tensor
     weights: tuple[Tensor, ...]
     lookups: tuple[Tensor, ...]
@@ -67,7 +65,7 @@ def value_of(p: Pass, layer: FusedLayer) -> None:
     """Values and scales of one layer."""
     lookup, codes, _ = _leaves(p, layer)
     addresses = (layer.factor_start, layer.factors, layer.units, layer.use_start, layer.uses)
-    place = (layer.first_node, layer.first_unit, p.size)
+    place = (layer.nodes_at, layer.units_at, p.size)
     if not layer.is_sum:
         rows, cols = _tile(p.size, 32), _tile(layer.width, 128)
         grid = (layer.groups * triton.cdiv(p.size, rows),)
@@ -101,84 +99,84 @@ def value_of(p: Pass, layer: FusedLayer) -> None:
     )
 
 
-def flow_through(p: Pass, layer: FusedLayer, fresh: bool) -> None:
-    """Flows of one layer: from its parents to its elements; expected counts of its edges and leaves are added.
+def _parents(p: Pass, layer: FusedLayer) -> tuple[Tensor, ...]:
+    pulls = (layer.pull_start, layer.pull_rows, layer.pull_widths, layer.pull_offsets)
+    return (p.flows, p.seeds, *pulls, layer.seed_columns)
 
-    ``fresh``: edge counts of weights with one user are overwritten (shared ones and leaves must hold zeros).
-    """
+
+def _children(p: Pass, layer: FusedLayer, lookup: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
+    addresses = (layer.factor_start, layer.factors, layer.units, layer.use_start, layer.uses, layer.sets)
+    return (p.values, p.scales, p.weights[layer.table], lookup, codes, *addresses)
+
+
+def flow_through(p: Pass, layer: FusedLayer) -> None:
+    """Flows of one layer, from its parents to its elements; expected counts of its leaves are added."""
     lookup, codes, counts = _leaves(p, layer)
-    rows = _tile(p.size, 32)
-    wide = _tile(layer.nodes, 128)
-    collect[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, wide))](
-        p.values,
-        p.flows,
-        p.seeds,
-        counts,
-        codes,
-        layer.pull_start,
-        layer.pull_rows,
-        layer.pull_widths,
-        layer.pull_offsets,
-        layer.seed_columns,
-        layer.use_start,
-        layer.uses,
-        p.ratio if layer.is_sum else p.flows,
-        layer.first_node,
-        0 if layer.is_sum else layer.first_element,
-        p.size,
-        layer.nodes,
-        p.seeds.shape[1],
-        RATIO=layer.is_sum,
-        BN=rows,
-        BM=wide,
-    )
-    if layer.is_sum:
-        _flow_through_sums(p, layer, lookup, codes, counts, fresh)
-
-
-def _flow_through_sums(
-    p: Pass, layer: FusedLayer, lookup: Tensor, codes: Tensor, counts: Tensor | None, fresh: bool
-) -> None:
+    outputs = p.seeds.shape[1]
+    if not layer.is_sum:
+        rows, cols = _tile(p.size, 32), _tile(layer.nodes, 128)
+        product_flow[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols))](
+            *_parents(p, layer),
+            counts,
+            codes,
+            layer.use_start,
+            layer.uses,
+            layer.elements_at,
+            p.size,
+            layer.nodes,
+            outputs,
+            BN=rows,
+            BM=cols,
+        )
+        return
     operand, precision = PRECISIONS[p.precision]
     exact = p.precision == "exact"
-    shared = (
-        p.values,
-        p.scales,
-        p.weights[layer.table],
-        lookup,
-        codes,
-        layer.factor_start,
-        layer.factors,
-        layer.units,
-        layer.use_start,
-        layer.uses,
-        layer.sets,
-        p.ratio,
-    )
-    shape = (p.size, layer.nodes, layer.width * layer.terms, layer.width, layer.terms)
     rows, cols = _tile(p.size, 64), _tile(layer.width, 64 if exact else 128)
-    warps = 4 if cols <= 64 else 8
     element_flow[(layer.groups * triton.cdiv(p.size, rows), layer.terms * triton.cdiv(layer.width, cols))](
-        *shared,
-        p.flows,
+        *_children(p, layer, lookup, codes),
+        *_parents(p, layer),
+        layer.nodes_at,
+        layer.units_at,
         counts,
-        layer.first_unit,
-        layer.first_element,
-        *shape,
+        layer.elements_at,
+        p.size,
+        layer.nodes,
+        layer.width * layer.terms,
+        layer.width,
+        layer.terms,
+        outputs,
         BN=rows,
         BE=cols,
         BK=_tile(layer.nodes, 32 if exact else 64),
         OPERAND=operand,
         PRECISION=precision,
         KEEP=layer.keep,
-        num_warps=warps,
+        num_warps=4 if cols <= 64 else 8,
     )
-    nodes = _tile(layer.nodes, 64 if exact else 128)
-    edge_flow[(layer.groups * layer.terms * triton.cdiv(layer.width, cols), triton.cdiv(layer.nodes, nodes))](
-        *shared,
+
+
+def count_edges(p: Pass, layer: FusedLayer, fresh: bool) -> None:
+    """Expected counts of the edges of merged sum layers, once all flows are there.
+
+    ``fresh``: counts of weights with one user are overwritten (shared ones must hold zeros).
+    """
+    lookup, codes, _ = _leaves(p, layer)
+    operand, precision = PRECISIONS[p.precision]
+    most = 64 if p.precision == "exact" else 128
+    nodes, cols = _tile(layer.nodes, most), _tile(layer.width, most)
+    edge_flow[(layer.runs * layer.terms * triton.cdiv(layer.width, cols), triton.cdiv(layer.nodes, nodes))](
+        *_children(p, layer, lookup, codes),
+        *_parents(p, layer),
+        layer.nodes_at,
+        layer.units_at,
+        layer.run_start,
         p.edge_counts[layer.table],
-        layer.first_unit,
-        *shape,
+        p.size,
+        layer.nodes,
+        layer.width * layer.terms,
+        layer.width,
+        layer.terms,
+        p.seeds.shape[1],
         BM=nodes,
         BE=cols,
         BK=_tile(p.size, 32),
@@ -189,15 +187,45 @@ def _flow_through_sums(
     )
 
 
+def encode_data(data: Tensor, variables: Tensor, sets: Tensor, codes: Tensor, outside: Tensor, size: int) -> None:
+    """Codes ``[uses, B]`` of integer data ``[B, V]`` on the GPU; raises ``outside`` for values that are no category."""
+    rows = min(512, triton.next_power_of_2(len(data)))
+    grid = (len(variables), triton.cdiv(len(data), rows))
+    encode[grid](data, variables, sets, codes, outside, data.stride(0), data.stride(1), len(data), size, BN=rows)
+
+
 def maximise_sums(
-    weights: Tensor, flows: Tensor, trainable: Tensor, out: Tensor, wrong: Tensor, step: float, pseudocount: float, least: float
+    weights: Tensor,
+    flows: Tensor,
+    support: Tensor | None,
+    trainable: Tensor,
+    out: Tensor,
+    wrong: Tensor,
+    step: float,
+    pseudocount: float,
+    least: float,
 ) -> None:
-    """M step of a dense weight table ``[P, N, E]``; raises ``wrong`` where a total is not finite."""
+    """M step of a dense weight table ``[P, N, E]``, with holes where ``support`` ``[N, E]`` is false.
+
+    Raises the flag ``wrong`` where a total is not finite.
+    """
     sets, nodes, elements = weights.shape
     block = min(4096, triton.next_power_of_2(elements))
-    warps = 1 if block <= 256 else 4
     sum_em[(sets * nodes,)](
-        weights, flows, trainable, out, wrong, nodes, elements, step, pseudocount, least, BE=block, num_warps=warps
+        weights,
+        flows,
+        trainable if support is None else support,
+        trainable,
+        out,
+        wrong,
+        nodes,
+        elements,
+        step,
+        pseudocount,
+        least,
+        HOLES=support is not None,
+        BE=block,
+        num_warps=1 if block <= 256 else 4,
     )
 
 
@@ -214,14 +242,22 @@ def maximise_categorical(
 ) -> None:
     """M step of categorical leaves ``[P, C, N]`` and their log table ``[P, C+1, N]``."""
     sets, size, nodes = leaves.shape
+    masses = counts[:, :-1].sum(1)
     cols = min(64, triton.next_power_of_2(nodes))
-    rows = min(64, triton.next_power_of_2(size))
-    grid = (sets, triton.cdiv(nodes, cols))
-    categorical_em[grid](
-        leaves, counts, trainable, out, table, wrong, size, nodes, step, pseudocount, least, BC=rows, BN=cols, num_warps=4
+    rows = min(64, triton.next_power_of_2(size + 1))
+    categorical_em[(sets, triton.cdiv(nodes, cols), triton.cdiv(size + 1, rows))](
+        leaves,
+        counts,
+        masses,
+        trainable,
+        out,
+        table,
+        wrong,
+        size,
+        nodes,
+        step,
+        pseudocount,
+        least,
+        BC=rows,
+        BN=cols,
     )
-
-
-def flag(device: torch.device) -> Tensor:
-    """A lowered flag."""
-    return torch.zeros(1, dtype=torch.int32, device=device)
