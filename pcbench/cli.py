@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .bench.command import bench
 from .errors import DataError, FileFormatError, OptionError, PCBenchError, suggest
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import; `pcbench --help` should not
@@ -54,6 +55,9 @@ def main(traceback: bool) -> None:
       pcbench inpaint mnist10k-hclt.pcb        the missing half of a digit, filled in
       pcbench lab                              the lessons, in JupyterLab
     """
+
+
+main.add_command(bench)
 
 
 # ---- train -----------------------------------------------------------------------------------------------------------

@@ -142,6 +142,9 @@ class _Draft:
             tensor([p[1] for run in self.pulls for p in run]),
             tensor([p[2] for run in self.pulls for p in run]),
             tensor(self.columns),
+            max(map(len, self.factors)),
+            max(map(len, self.uses)),
+            max(map(len, self.pulls)),
             any(run for run in self.factors),
         )
 

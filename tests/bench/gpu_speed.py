@@ -10,6 +10,7 @@ torch 2.11, 2026-11-22, the better of its two paths), not of this run.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import sys
@@ -43,6 +44,7 @@ def smooth_images(rows: int) -> torch.Tensor:
     return ((blurred - blurred.min()) / (blurred.max() - blurred.min()) * 255).long().reshape(rows, -1)
 
 
+@functools.cache
 def build(case: str) -> Circuit:
     kind, latents = case.split("-")
     k, pixels = int(latents), Variables.finite(784, 256)
@@ -145,7 +147,32 @@ def run(case: str, batch: int) -> dict[str, Any]:
     return row
 
 
-def profile(case: str, batch: int) -> None:
+#: Kernel → tiles to try: see ``pcbench_kernels.gpu.launch.TILES``.
+SWEEP = {
+    "forward": [(16, 64, 64, 4), (32, 64, 64, 4), (32, 128, 64, 4), (32, 256, 64, 8), (64, 128, 128, 8), (64, 64, 64, 4)],
+    "downward": [(16, 64, 64, 4), (32, 64, 64, 4), (32, 128, 64, 4), (32, 128, 64, 8), (64, 64, 64, 4), (64, 128, 32, 8)],
+    "edges": [(32, 64, 64, 4), (64, 64, 64, 4), (64, 128, 128, 8), (32, 128, 64, 4), (64, 128, 64, 8), (32, 64, 128, 4)],
+}
+
+
+def sweep(case: str, batch: int) -> None:
+    """Time of each kernel under one tile after the other, the others at their usual one."""
+    from pcbench_kernels.gpu import launch
+
+    for kernel, tiles in SWEEP.items():
+        usual = launch.TILES[kernel]
+        for tile in [usual, *tiles]:
+            launch.TILES[kernel] = tile
+            try:
+                print(f"  {kernel} {tile}", end="")
+                profile(case, batch, {"forward": "sum_forward", "downward": "element_flow", "edges": "edge_flow"}[kernel])
+            except Exception as error:  # too much shared memory, say
+                print(f"  {type(error).__name__}")
+        launch.TILES[kernel] = usual
+
+
+def profile(case: str, batch: int, only: str | None = None) -> None:
+    """Where the time of three steps goes."""
     circuit = build(case)
     model = Model.create(pcbench.compile(circuit, device="cuda"))
     size = circuit.variables[0].domain.size
@@ -162,7 +189,8 @@ def profile(case: str, batch: int) -> None:
         for _ in range(3):
             step()
         torch.cuda.synchronize()
-    for e in sorted(seen.key_averages(), key=lambda e: -e.device_time_total)[:8]:
+    rows = [e for e in seen.key_averages() if only is None or e.key == only]
+    for e in sorted(rows, key=lambda e: -e.device_time_total)[:8]:
         print(f"  {e.device_time_total / 3000:8.3f} ms  {e.count / 3:6.1f} launches  {e.key[:60]}")
 
 
@@ -172,6 +200,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, action="append")
     parser.add_argument("--json")
     parser.add_argument("--profile", action="store_true", help="also print where the time of three steps goes")
+    parser.add_argument("--sweep", action="store_true", help="also print the time of each kernel under other tiles")
     args = parser.parse_args()
     rows = []
     for case in args.cases:
@@ -181,6 +210,8 @@ def main() -> None:
             print(json.dumps(row), flush=True)
             if args.profile:
                 profile(case, batch)
+            if args.sweep:
+                sweep(case, batch)
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"device": torch.cuda.get_device_name(), "torch": torch.__version__, "rows": rows}, file, indent=1)

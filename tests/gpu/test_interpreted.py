@@ -132,7 +132,8 @@ def test_values_outside_their_domain_are_named(wrong: int) -> None:
     for question in (lambda: forward(model, data, space), lambda: expectation(model, data, space, into)):
         with pytest.raises(pcbench.errors.DataError, match=rf"row 33, variable 'x4'.*{wrong}"):
             question()
-    assert into.rows == 0 and not any(bool(t.any()) for t in [*into.weights, *into.leaves])
+    assert into.rows == 0
+    assert not any(bool(t.any()) for t in [*into.weights, *into.leaves])
 
 
 def test_what_has_no_fused_form_says_why() -> None:

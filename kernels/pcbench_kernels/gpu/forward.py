@@ -30,6 +30,8 @@ def sum_forward(
     WIDTH,
     TERMS,
     least,
+    FACTORS: tl.constexpr,
+    USES: tl.constexpr,
     BN: tl.constexpr,
     BM: tl.constexpr,
     BK: tl.constexpr,
@@ -57,11 +59,13 @@ def sum_forward(
         f1 = tl.load(factor_start + at + 1)
         u0 = tl.load(use_start + at)
         u1 = tl.load(use_start + at + 1)
-        shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
+        shift = factor_scale(scales, units, f0, f1, b, b_in, B, FACTORS, BN)
         for k0 in range(0, WIDTH, BK):
             k = k0 + tl.arange(0, BK)
             k_in = k < WIDTH
-            v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN, BK)
+            v = log_elements(
+                values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, FACTORS, USES, BN, BK
+            )
             higher = tl.maximum(peak, shift + tl.max(v, 1).to(tl.float64))
             x = tl.exp(v + (shift - higher).to(tl.float32)[:, None])
             tile = tl.load(w + n[:, None] * ELEMENTS + (t * WIDTH + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
@@ -92,6 +96,8 @@ def product_forward(
     units_at,
     B,
     WIDTH,
+    FACTORS: tl.constexpr,
+    USES: tl.constexpr,
     BN: tl.constexpr,
     BK: tl.constexpr,
 ):
@@ -108,13 +114,17 @@ def product_forward(
     peak = tl.full((BN,), -1e30, tl.float32)
     for k0 in range(0, WIDTH, BK):
         k = k0 + tl.arange(0, BK)
-        v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k < WIDTH, B, WIDTH, BN, BK)
+        v = log_elements(
+            values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k < WIDTH, B, WIDTH, FACTORS, USES, BN, BK
+        )
         peak = tl.maximum(peak, tl.max(v, 1))
     for k0 in range(0, WIDTH, BK):
         k = k0 + tl.arange(0, BK)
         k_in = k < WIDTH
-        v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN, BK)
+        v = log_elements(
+            values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, FACTORS, USES, BN, BK
+        )
         where = values + tl.load(nodes_at + g) * B + b[:, None] * WIDTH + k[None, :]
         tl.store(where, v - peak[:, None], mask=b_in[:, None] & k_in[None, :])
-    shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
+    shift = factor_scale(scales, units, f0, f1, b, b_in, B, FACTORS, BN)
     tl.store(scales + tl.load(units_at + g) * B + b, shift + peak.to(tl.float64), mask=b_in)

@@ -17,6 +17,17 @@ from .forward import product_forward, sum_forward
 
 #: Name → operands of the matrix products (accumulated in float32), and how float32 operands are multiplied.
 PRECISIONS: dict[str, tuple[Any, str]] = {"fast": (tl.bfloat16, "tf32"), "exact": (tl.float32, "tf32x3")}
+#: Most samples, nodes and elements of a tile: forward, downward, edges; found by a sweep (tests/bench/gpu_speed.py --sweep).
+TILES: dict[str, tuple[int, int, int, int]] = {
+    "forward": (64, 128, 64, 8),
+    "downward": (64, 128, 64, 8),
+    "edges": (32, 128, 128, 8),
+}
+EXACT_TILES: dict[str, tuple[int, int, int, int]] = {
+    "forward": (64, 64, 32, 4),
+    "downward": (64, 64, 32, 4),
+    "edges": (32, 64, 64, 8),
+}
 #: Below this a linear sum may have lost addends to underflow.
 LEAST = 1e-30
 
@@ -51,6 +62,14 @@ class Pass:
     precision: str
 
 
+#: Children, leaves or parents of a block that are unrolled; more are a loop.
+UNROLLED = (0, 1, 2, 4, 8)
+
+
+def _unrolled(most: int) -> int:
+    return next((u for u in UNROLLED if most <= u), -1)
+
+
 def _tile(extent: int, most: int) -> int:
     return max(16, min(most, triton.next_power_of_2(extent)))
 
@@ -61,6 +80,14 @@ def _leaves(p: Pass, layer: FusedLayer) -> tuple[Tensor, Tensor, Tensor | None]:
     return p.lookups[t or 0], p.codes[t or 0], counts
 
 
+def _warps(cells: int, most: int) -> int:
+    return min(most, 4 if cells <= 4096 else 8)
+
+
+def _counts(layer: FusedLayer) -> dict[str, int]:
+    return {"FACTORS": _unrolled(layer.most_factors), "USES": _unrolled(layer.most_uses)}
+
+
 def value_of(p: Pass, layer: FusedLayer) -> None:
     """Values and scales of one layer."""
     lookup, codes, _ = _leaves(p, layer)
@@ -69,11 +96,13 @@ def value_of(p: Pass, layer: FusedLayer) -> None:
     if not layer.is_sum:
         rows, cols = _tile(p.size, 32), _tile(layer.width, 128)
         grid = (layer.groups * triton.cdiv(p.size, rows),)
-        product_forward[grid](p.values, p.scales, lookup, codes, *addresses, *place, layer.width, BN=rows, BK=cols)
+        product_forward[grid](
+            p.values, p.scales, lookup, codes, *addresses, *place, layer.width, **_counts(layer), BN=rows, BK=cols
+        )
         return
     operand, precision = PRECISIONS[p.precision]
-    exact = p.precision == "exact"
-    rows, nodes, inner = _tile(p.size, 64), _tile(layer.nodes, 64 if exact else 128), _tile(layer.width, 32 if exact else 64)
+    most = (EXACT_TILES if p.precision == "exact" else TILES)["forward"]
+    rows, nodes, inner = _tile(p.size, most[0]), _tile(layer.nodes, most[1]), _tile(layer.width, most[2])
     grid = (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, nodes))
     sum_forward[grid](
         p.values,
@@ -90,12 +119,13 @@ def value_of(p: Pass, layer: FusedLayer) -> None:
         layer.width,
         layer.terms,
         LEAST,
+        **_counts(layer),
         BN=rows,
         BM=nodes,
         BK=inner,
         OPERAND=operand,
         PRECISION=precision,
-        num_warps=4 if nodes <= 64 else 8,
+        num_warps=_warps(rows * nodes, most[3]),
     )
 
 
@@ -125,13 +155,14 @@ def flow_through(p: Pass, layer: FusedLayer) -> None:
             p.size,
             layer.nodes,
             outputs,
+            PULLS=_unrolled(layer.most_pulls),
             BN=rows,
             BM=cols,
         )
         return
     operand, precision = PRECISIONS[p.precision]
-    exact = p.precision == "exact"
-    rows, cols = _tile(p.size, 64), _tile(layer.width, 64 if exact else 128)
+    most = (EXACT_TILES if p.precision == "exact" else TILES)["downward"]
+    rows, cols = _tile(p.size, most[0]), _tile(layer.width, most[1])
     element_flow[(layer.groups * triton.cdiv(p.size, rows), layer.terms * triton.cdiv(layer.width, cols))](
         *_children(p, layer, lookup, codes),
         *_parents(p, layer),
@@ -145,13 +176,15 @@ def flow_through(p: Pass, layer: FusedLayer) -> None:
         layer.width,
         layer.terms,
         outputs,
+        **_counts(layer),
+        PULLS=_unrolled(layer.most_pulls),
         BN=rows,
         BE=cols,
-        BK=_tile(layer.nodes, 32 if exact else 64),
+        BK=_tile(layer.nodes, most[2]),
         OPERAND=operand,
         PRECISION=precision,
         KEEP=layer.keep,
-        num_warps=4 if cols <= 64 else 8,
+        num_warps=_warps(rows * cols, most[3]),
     )
 
 
@@ -162,8 +195,8 @@ def count_edges(p: Pass, layer: FusedLayer, fresh: bool) -> None:
     """
     lookup, codes, _ = _leaves(p, layer)
     operand, precision = PRECISIONS[p.precision]
-    most = 64 if p.precision == "exact" else 128
-    nodes, cols = _tile(layer.nodes, most), _tile(layer.width, most)
+    most = (EXACT_TILES if p.precision == "exact" else TILES)["edges"]
+    nodes, cols = _tile(layer.nodes, most[1]), _tile(layer.width, most[2])
     edge_flow[(layer.runs * layer.terms * triton.cdiv(layer.width, cols), triton.cdiv(layer.nodes, nodes))](
         *_children(p, layer, lookup, codes),
         *_parents(p, layer),
@@ -177,13 +210,15 @@ def count_edges(p: Pass, layer: FusedLayer, fresh: bool) -> None:
         layer.width,
         layer.terms,
         p.seeds.shape[1],
+        **_counts(layer),
+        PULLS=_unrolled(layer.most_pulls),
         BM=nodes,
         BE=cols,
-        BK=_tile(p.size, 32),
+        BK=_tile(p.size, most[0]),
         OPERAND=operand,
         PRECISION=precision,
         ADD=layer.shared or not fresh,
-        num_warps=4 if nodes * cols <= 4096 else 8,
+        num_warps=_warps(nodes * cols, most[3]),
     )
 
 

@@ -1,0 +1,1 @@
+"""The ``pcbench bench`` command: training steps that are correct first, and then timed."""

@@ -1,0 +1,135 @@
+"""One cell of the table: a case and a batch size, checked and then timed."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import statistics as stats
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..compile import compile
+from ..execute import Model, Statistics, Workspace, expectation, maximise
+from ..telemetry.memory import allocated
+from . import cases, check
+from .limits import ANCHOR_MS, Size
+
+STEP_SIZE, PSEUDOCOUNT, WARM_UP = 0.01, 0.001, 2
+PEAK = {"cpu": "peak resident size of the process", "cuda": "torch.cuda.max_memory_allocated"}
+
+
+class Trainer:
+    """A model, the memory that its steps use again and again, and a batch."""
+
+    def __init__(self, model: Model, data: Tensor) -> None:
+        self.model, self.data = model, data
+        self.workspace, self.statistics = Workspace(), Statistics.zeros(model.program)
+        self._spare: Model | None = None
+
+    def step(self, clock: Callable[[str], None] | None = None) -> None:
+        """Forward, backward, mini-batch EM."""
+        expectation(self.model, self.data, self.workspace, into=self.statistics.reset(), clock=clock)
+        new = maximise(self.model, self.statistics, STEP_SIZE, PSEUDOCOUNT, recycle=self._spare)
+        self._spare, self.model = self.model, new
+        if clock is not None:
+            clock("em")
+
+
+def cell(case: str, batch: int, device: torch.device, repeat: int = 7) -> dict[str, Any]:
+    """Everything about one cell, as plain data; ``status`` is ok, wrong or oom."""
+    cases.parsed(case)
+    row: dict[str, Any] = {"case": case, "batch": batch, "device": device.type, "status": "ok"}
+    try:
+        _measure(row, case, batch, device, repeat)
+    except (torch.OutOfMemoryError, MemoryError):
+        row["status"] = "oom"
+    except RuntimeError as error:
+        if "not enough memory" not in str(error):  # what PyTorch's allocator of the CPU says
+            raise
+        row["status"] = "oom"
+    finally:
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+    return row
+
+
+def _measure(row: dict[str, Any], case: str, batch: int, device: torch.device, repeat: int) -> None:
+    start = time.perf_counter()
+    circuit = cases.build(case)
+    built = time.perf_counter()
+    model = Model.create(compile(circuit, device=device))
+    trainer = Trainer(model, cases.rows(circuit, batch).to(device))
+    trainer.step()
+    synchronise(device)
+    row["build_s"], row["first_step_s"] = built - start, time.perf_counter() - start
+    size = Size.of(model)
+    row.update(vars(size))
+    verdict = check.verify(trainer.model, batch, trainer.workspace, trainer.statistics)
+    row["rows_checked"] = verdict.rows
+    row["log_likelihood_error"], row["flow_error"] = verdict.log_likelihood_error, verdict.flow_error
+    row["tolerance"] = vars(verdict.tolerance)
+    if not verdict.right:
+        row["status"] = "wrong"
+        return
+    del model, circuit
+    forget_peak(device)
+    row.update(timed(trainer, device, repeat))
+    row["peak_gb"], row["peak_is"] = allocated(device)[1] / 1e9, PEAK[device.type]
+    row["tflops"] = size.flops(batch) / row["step_ms"] / 1e9
+    if device.type == "cuda" and (limit := size.limit_ms(batch, torch.cuda.get_device_name(device))) is not None:
+        row["limit_ms"], row["over_limit"] = limit, row["step_ms"] / limit
+    if device.type == "cuda" and (case, batch) in ANCHOR_MS:
+        row["anchor_ms"] = ANCHOR_MS[case, batch]
+        row["anchor_ratio"] = row["anchor_ms"] / row["step_ms"]
+
+
+def timed(trainer: Trainer, device: torch.device, repeat: int) -> dict[str, float]:
+    """Median milliseconds of whole steps, and of their parts (measured apart: waiting between parts costs time)."""
+    for _ in range(WARM_UP):
+        trainer.step()
+    whole = []
+    for _ in range(repeat):
+        synchronise(device)
+        start = time.perf_counter()
+        trainer.step()
+        synchronise(device)
+        whole.append(time.perf_counter() - start)
+    last = 0.0
+    parts: dict[str, list[float]] = {"forward": [], "backward": [], "em": []}
+
+    def lap(name: str) -> None:
+        nonlocal last
+        synchronise(device)
+        now = time.perf_counter()
+        parts[name].append(now - last)
+        last = now
+
+    for _ in range(repeat):
+        synchronise(device)
+        last = time.perf_counter()
+        trainer.step(lap)
+    out = {f"{name}_ms": 1e3 * stats.median(seconds) for name, seconds in parts.items()}
+    return {"step_ms": 1e3 * stats.median(whole), **out}
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for the GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def forget_peak(device: torch.device) -> None:
+    """Count peak memory from here on: the check holds float64 copies that a training never does."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):  # elsewhere than on Linux the peak includes the check
+        Path("/proc/self/clear_refs").write_text("5")  # the peak becomes the present size
