@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
@@ -32,8 +31,8 @@ def about(device: torch.device, repeat: int) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "triton": version("triton") if importlib.util.find_spec("triton") else None,
-        "pcbench": version("pcbench"),
+        "triton": _version("triton"),
+        "pcbench": _version("pcbench"),
         "date": time.strftime("%Y-%m-%d"),
         "repeat": repeat,
         "step_size": STEP_SIZE,
@@ -41,6 +40,13 @@ def about(device: torch.device, repeat: int) -> dict[str, Any]:
         "peak_is": PEAK[device.type],
         "anchor": ANCHOR_SOURCE,
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def table(rows: list[dict[str, Any]], facts: dict[str, Any]) -> Table:

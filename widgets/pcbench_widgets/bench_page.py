@@ -17,7 +17,8 @@ import plotly.graph_objects as go
 _PARTS = {"forward": "#0072b2", "backward": "#e69f00", "em": "#009e73"}
 _COLUMNS = {
     "case": "case", "batch": "batch", "status": "check", "log_likelihood_error": "error of log p",
-    "flow_error": "error of counts", "sum_edges": "sum edges", "step_ms": "step, ms", "forward_ms": "forward", "backward_ms": "backward", "em_ms": "EM",
+    "flow_error": "error of counts", "sum_edges": "sum edges", "step_ms": "step, ms",
+    "forward_ms": "forward", "backward_ms": "backward", "em_ms": "EM",
     "peak_gb": "peak, GB", "first_step_s": "first step, s", "tflops": "TFLOP/s",
     "limit_ms": "limit, ms", "over_limit": "× limit", "anchor_ms": "PyJuice, ms",
 }  # fmt: skip
