@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pcbench.bench import cases, check, limits, measure
 from pcbench.bench.names import CHOICES
+from pcbench.circuit import Circuit
 from pcbench.cli import main
 from pcbench.execute import Model
 from pcbench_widgets.bench_page import bench_page
@@ -108,13 +109,18 @@ def test_out_of_memory_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "out of memory" in run("rat-2", "--batch", 8, "--device", "cpu").output
 
 
-def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("a bug")
+def test_an_error_is_shown_and_costs_no_other_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = cases.build
 
-    monkeypatch.setattr(measure, "expectation", broken)
-    with pytest.raises(RuntimeError, match="a bug"):
-        measure.cell("rat-2", 8, CPU)
+    def broken(case: str) -> Circuit:
+        if case == "rat-3":
+            raise RuntimeError("a bug")
+        return build(case)
+
+    monkeypatch.setattr(cases, "build", broken)
+    output = run("rat-3", "rat-2", "--batch", 8, "--device", "cpu", "--repeat", 1, code=1).output
+    assert "FAILED RuntimeError: a bug" in output
+    assert "rat-2 batch 8: " in output
 
 
 def test_limits() -> None:

@@ -37,7 +37,8 @@ def bench(
     """Check and time training steps: forward, backward, mini-batch EM.
 
     Each cell is checked first: log-likelihoods and expected counts of a batch against the same parameters in float64 on the
-    CPU. A wrong one is shown as WRONG, has no speed, and the exit status is 1. The cases: pcbench bench --list
+    CPU. A wrong one is shown as WRONG, one that raises an error as FAILED; neither has a speed, and the exit status is 1.
+    The cases: pcbench bench --list
     """
     if listing:
         for name, what in CHOICES.items():
@@ -55,7 +56,7 @@ def bench(
         made = subprocess.run([sys.executable, "-m", "pcbench_widgets.bench_page", str(results), str(page)])
         if made.returncode:
             sys.exit(made.returncode)
-    if any(row["status"] == "wrong" for row in rows):
+    if any(row["status"] in ("wrong", "failed") for row in rows):
         sys.exit(1)
 
 

@@ -41,22 +41,26 @@ class Trainer:
 
 
 def cell(case: str, batch: int, device: torch.device, repeat: int = 7) -> dict[str, Any]:
-    """Everything about one cell, as plain data; ``status`` is ok, wrong or oom."""
+    """Everything about one cell, as plain data; ``status`` is ok, wrong, oom or failed."""
     cases.parsed(case)
     row: dict[str, Any] = {"case": case, "batch": batch, "device": device.type, "status": "ok"}
     try:
         _measure(row, case, batch, device, repeat)
-    except (torch.OutOfMemoryError, MemoryError):
-        row["status"] = "oom"
-    except RuntimeError as error:
-        if "not enough memory" not in str(error):  # what PyTorch's allocator of the CPU says
-            raise
-        row["status"] = "oom"
+    except Exception as error:
+        # One broken cell must not cost the others of a long table; it is shown, and the exit status is 1.
+        row["status"] = "oom" if _memory_ran_out(error) else "failed"
+        row["error"] = f"{type(error).__name__}: {error}"
     finally:
         gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()
     return row
+
+
+def _memory_ran_out(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and "not enough memory" in str(error)  # PyTorch's allocator of the CPU
+    )
 
 
 def _measure(row: dict[str, Any], case: str, batch: int, device: torch.device, repeat: int) -> None:

@@ -72,5 +72,7 @@ def outcome(row: dict[str, Any]) -> str:
     """The check in a few words."""
     if row["status"] == "oom":
         return "out of memory"
+    if row["status"] == "failed":
+        return f"FAILED {row['error'].splitlines()[0]}"
     errors = f"{row['log_likelihood_error']:.1e}, {row['flow_error']:.1e}"
     return f"WRONG {errors}" if row["status"] == "wrong" else errors

@@ -21,12 +21,13 @@ _COLUMNS = {
     "forward_ms": "forward", "backward_ms": "backward", "em_ms": "EM",
     "peak_gb": "peak, GB", "first_step_s": "first step, s", "tflops": "TFLOP/s",
     "limit_ms": "limit, ms", "over_limit": "× limit", "anchor_ms": "PyJuice, ms",
+    "error": "error",
 }  # fmt: skip
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1200px; padding: 0 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-.wrong, .oom { color: #b00020; font-weight: 600; }
+.wrong, .oom, .failed { color: #b00020; font-weight: 600; }
 """
 
 
