@@ -24,7 +24,6 @@ class FusedLayer:
         shared: whether several runs add to one parameter set.
         pull_start: ``[groups + 1]``, runs in ``pull_rows`` (node number in the elements), ``pull_widths``, ``pull_offsets``.
         seed_columns: ``[groups]``, first output column of a root, −1 elsewhere.
-        most_factors, most_uses, most_pulls: of any term, and of any block.
         keep: whether some child pulls the flows of the elements.
     """
 
@@ -52,7 +51,4 @@ class FusedLayer:
     pull_widths: Tensor
     pull_offsets: Tensor
     seed_columns: Tensor
-    most_factors: int
-    most_uses: int
-    most_pulls: int
     keep: bool

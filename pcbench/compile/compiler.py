@@ -82,7 +82,7 @@ def _device(device: str | torch.device) -> torch.device:
         raise OptionError(f"device {str(device)!r}: there are kernels for 'cpu' and 'cuda'")
     if not torch.cuda.is_available():
         raise OptionError(f"device {str(device)!r}: this PyTorch ({torch.__version__}) sees no CUDA GPU")
-    index = torch.cuda.current_device() if found.index is None else found.index
+    index = found.index if ":" in str(found) else torch.cuda.current_device()
     if index >= torch.cuda.device_count():
         raise OptionError(f"device {str(device)!r}: there are {torch.cuda.device_count()} GPUs")
     return torch.device("cuda", index)
@@ -102,7 +102,11 @@ def _on_gpu(program: Program, precision: str) -> Program:
         known = columns if len(seen) == columns else -1
         fused = fuse(program.layers, program.sum_tables, *rows, precision, program.device, known)
     with torch.device(program.device):
-        layers, sums, leaves = (
-            relocate(part, program.device) for part in (program.layers, program.sum_tables, program.leaf_tables)
+        return replace(
+            program,
+            layers=relocate(program.layers, program.device),
+            sum_tables=relocate(program.sum_tables, program.device),
+            leaf_tables=relocate(program.leaf_tables, program.device),
+            fused=fused,
+            unfused=reason,
         )
-    return replace(program, layers=layers, sum_tables=sums, leaf_tables=leaves, fused=fused, unfused=reason)

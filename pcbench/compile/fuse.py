@@ -142,9 +142,6 @@ class _Draft:
             tensor([p[1] for run in self.pulls for p in run]),
             tensor([p[2] for run in self.pulls for p in run]),
             tensor(self.columns),
-            max(map(len, self.factors)),
-            max(map(len, self.uses)),
-            max(map(len, self.pulls)),
             any(run for run in self.factors),
         )
 
@@ -168,7 +165,7 @@ def _merged(parts: list[_Draft]) -> _Draft:
     def gathered(name: str, per: int = 1) -> list[Any]:
         return [getattr(part, name)[g * per + t] for part, g in order for t in range(per)]
 
-    lists = {f.name: gathered(f.name) for f in fields(_Draft) if isinstance(getattr(first, f.name), list)}
+    lists: dict[str, Any] = {f.name: gathered(f.name) for f in fields(_Draft) if isinstance(getattr(first, f.name), list)}
     lists["factors"], lists["uses"] = gathered("factors", first.terms), gathered("uses", first.terms)
     return replace(first, **lists)
 

@@ -31,7 +31,7 @@ def _moved(part: Any, device: torch.device) -> Any:
     if isinstance(part, Choice):
         # Kernels derive their own index tensors from the pattern, where it lies.
         return choose_sum_kernel(_moved(part.kernel.pattern, device))  # type: ignore[attr-defined]
-    if is_dataclass(part) and type(part).__module__.startswith("pcbench.compile"):
+    if is_dataclass(part) and not isinstance(part, type) and type(part).__module__.startswith("pcbench.compile"):
         changed = {f.name: _moved(getattr(part, f.name), device) for f in fields(part)}
-        return type(part)(**changed)  # type: ignore[operator]
+        return replace(part, **changed)
     return part

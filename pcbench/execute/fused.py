@@ -78,12 +78,12 @@ def fused_upward(
     def work() -> None:
         for layer in layers:
             value_of(p, layer)
-        for layer in program.layers:
-            for block, column in layer.outputs:
-                at = (starts[layer.nodes] + (layer.value_row + block) * layer.nodes) * batch.size
-                value = p.values[at : at + batch.size * layer.nodes].view(batch.size, layer.nodes)
-                scale = p.scales[layer.unit + block][:, None]
-                torch.add(value.double(), scale, out=out[:, column : column + layer.nodes])
+        for top in program.layers:
+            for block, column in top.outputs:
+                at = (starts[top.nodes] + (top.value_row + block) * top.nodes) * batch.size
+                value = p.values[at : at + batch.size * top.nodes].view(batch.size, top.nodes)
+                scale = p.scales[top.unit + block][:, None]
+                torch.add(value.double(), scale, out=out[:, column : column + top.nodes])
 
     workspace.graphs.run(("up", *_key(program, parameters, batch, workspace, None)), work, device)
     likelihood = out.cpu()

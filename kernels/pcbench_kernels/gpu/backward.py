@@ -25,7 +25,6 @@ def product_flow(
     B,
     NODES,
     OUTPUTS,
-    PULLS: tl.constexpr,
     BN: tl.constexpr,
     BM: tl.constexpr,
 ):
@@ -40,7 +39,7 @@ def product_flow(
     p0 = tl.load(pull_start + g)
     p1 = tl.load(pull_start + g + 1)
     column = tl.load(seed_columns + g)
-    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, PULLS, BN, BM)
+    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM)
     for u in range(tl.load(use_start + g), tl.load(use_start + g + 1)):
         code = tl.load(codes + tl.load(uses + u) * B + b, mask=b_in, other=0)
         tl.atomic_add(counts + code[:, None] * NODES + n[None, :], flow, mask=mask, sem="relaxed")
@@ -77,9 +76,6 @@ def element_flow(
     WIDTH,
     TERMS,
     OUTPUTS,
-    FACTORS: tl.constexpr,
-    USES: tl.constexpr,
-    PULLS: tl.constexpr,
     BN: tl.constexpr,
     BE: tl.constexpr,
     BK: tl.constexpr,
@@ -108,8 +104,8 @@ def element_flow(
     node = tl.load(nodes_at + g)
     scale = tl.load(scales + tl.load(units_at + g) * B + b, mask=b_in, other=0.0)
     w = weights + tl.load(sets + g) * NODES * ELEMENTS + t * WIDTH
-    v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, FACTORS, USES, BN, BE)
-    shift = (factor_scale(scales, units, f0, f1, b, b_in, B, FACTORS, BN) - scale).to(tl.float32)
+    v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN, BE)
+    shift = (factor_scale(scales, units, f0, f1, b, b_in, B, BN) - scale).to(tl.float32)
     x = tl.exp(v + shift[:, None])
     total = tl.zeros((BN, BE), tl.float32)
     for n0 in range(0, NODES, BK):
@@ -118,7 +114,8 @@ def element_flow(
         tile = tl.load(w + n[:, None] * ELEMENTS + k[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
         r = flow_per_value(
             values, flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, node, b, n,
-            b_in[:, None] & n_in[None, :], B, NODES, OUTPUTS, PULLS, BN, BK)  # fmt: skip
+            b_in[:, None] & n_in[None, :], B, NODES, OUTPUTS, BN, BK,
+        )  # fmt: skip
         total = tl.dot(r.to(OPERAND), tile.to(OPERAND), total, input_precision=PRECISION)
     total *= x
     mask = b_in[:, None] & k_in[None, :]
@@ -160,9 +157,6 @@ def edge_flow(
     WIDTH,
     TERMS,
     OUTPUTS,
-    FACTORS: tl.constexpr,
-    USES: tl.constexpr,
-    PULLS: tl.constexpr,
     BM: tl.constexpr,
     BE: tl.constexpr,
     BK: tl.constexpr,
@@ -194,15 +188,14 @@ def edge_flow(
         for b0 in range(0, B, BK):
             b = (b0 + tl.arange(0, BK)).to(tl.int64)
             b_in = b < B
-            v = log_elements(
-                values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, FACTORS, USES, BK, BE
-            )
+            v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BK, BE)
             scale = tl.load(scales + unit * B + b, mask=b_in, other=0.0)
-            shift = (factor_scale(scales, units, f0, f1, b, b_in, B, FACTORS, BK) - scale).to(tl.float32)
+            shift = (factor_scale(scales, units, f0, f1, b, b_in, B, BK) - scale).to(tl.float32)
             x = tl.exp(v + shift[:, None])
             r = flow_per_value(
                 values, flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, node, b, n,
-                b_in[:, None] & n_in[None, :], B, NODES, OUTPUTS, PULLS, BK, BM)  # fmt: skip
+                b_in[:, None] & n_in[None, :], B, NODES, OUTPUTS, BK, BM,
+            )  # fmt: skip
             total = tl.dot(tl.trans(r).to(OPERAND), x.to(OPERAND), total, input_precision=PRECISION)
     where = tl.load(sets + first) * NODES * ELEMENTS + n[:, None] * ELEMENTS + t * WIDTH + k[None, :]
     mask = n_in[:, None] & k_in[None, :]

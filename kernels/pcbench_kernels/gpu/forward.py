@@ -30,8 +30,6 @@ def sum_forward(
     WIDTH,
     TERMS,
     least,
-    FACTORS: tl.constexpr,
-    USES: tl.constexpr,
     BN: tl.constexpr,
     BM: tl.constexpr,
     BK: tl.constexpr,
@@ -59,13 +57,11 @@ def sum_forward(
         f1 = tl.load(factor_start + at + 1)
         u0 = tl.load(use_start + at)
         u1 = tl.load(use_start + at + 1)
-        shift = factor_scale(scales, units, f0, f1, b, b_in, B, FACTORS, BN)
+        shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
         for k0 in range(0, WIDTH, BK):
             k = k0 + tl.arange(0, BK)
             k_in = k < WIDTH
-            v = log_elements(
-                values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, FACTORS, USES, BN, BK
-            )
+            v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN, BK)
             higher = tl.maximum(peak, shift + tl.max(v, 1).to(tl.float64))
             x = tl.exp(v + (shift - higher).to(tl.float32)[:, None])
             tile = tl.load(w + n[:, None] * ELEMENTS + (t * WIDTH + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
@@ -96,8 +92,6 @@ def product_forward(
     units_at,
     B,
     WIDTH,
-    FACTORS: tl.constexpr,
-    USES: tl.constexpr,
     BN: tl.constexpr,
     BK: tl.constexpr,
 ):
@@ -114,17 +108,13 @@ def product_forward(
     peak = tl.full((BN,), -1e30, tl.float32)
     for k0 in range(0, WIDTH, BK):
         k = k0 + tl.arange(0, BK)
-        v = log_elements(
-            values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k < WIDTH, B, WIDTH, FACTORS, USES, BN, BK
-        )
+        v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k < WIDTH, B, WIDTH, BN, BK)
         peak = tl.maximum(peak, tl.max(v, 1))
     for k0 in range(0, WIDTH, BK):
         k = k0 + tl.arange(0, BK)
         k_in = k < WIDTH
-        v = log_elements(
-            values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, FACTORS, USES, BN, BK
-        )
+        v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN, BK)
         where = values + tl.load(nodes_at + g) * B + b[:, None] * WIDTH + k[None, :]
         tl.store(where, v - peak[:, None], mask=b_in[:, None] & k_in[None, :])
-    shift = factor_scale(scales, units, f0, f1, b, b_in, B, FACTORS, BN)
+    shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
     tl.store(scales + tl.load(units_at + g) * B + b, shift + peak.to(tl.float64), mask=b_in)

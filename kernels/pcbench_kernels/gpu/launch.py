@@ -19,9 +19,9 @@ from .forward import product_forward, sum_forward
 PRECISIONS: dict[str, tuple[Any, str]] = {"fast": (tl.bfloat16, "tf32"), "exact": (tl.float32, "tf32x3")}
 #: Most samples, nodes and elements of a tile: forward, downward, edges; found by a sweep (tests/bench/gpu_speed.py --sweep).
 TILES: dict[str, tuple[int, int, int, int]] = {
-    "forward": (64, 128, 64, 8),
+    "forward": (32, 256, 64, 8),
     "downward": (64, 128, 64, 8),
-    "edges": (32, 128, 128, 8),
+    "edges": (64, 128, 128, 8),
 }
 EXACT_TILES: dict[str, tuple[int, int, int, int]] = {
     "forward": (64, 64, 32, 4),
@@ -62,16 +62,8 @@ class Pass:
     precision: str
 
 
-#: Children, leaves or parents of a block that are unrolled; more are a loop.
-UNROLLED = (0, 1, 2, 4, 8)
-
-
-def _unrolled(most: int) -> int:
-    return next((u for u in UNROLLED if most <= u), -1)
-
-
 def _tile(extent: int, most: int) -> int:
-    return max(16, min(most, triton.next_power_of_2(extent)))
+    return max(16, min(most, int(triton.next_power_of_2(extent))))
 
 
 def _leaves(p: Pass, layer: FusedLayer) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -84,10 +76,6 @@ def _warps(cells: int, most: int) -> int:
     return min(most, 4 if cells <= 4096 else 8)
 
 
-def _counts(layer: FusedLayer) -> dict[str, int]:
-    return {"FACTORS": _unrolled(layer.most_factors), "USES": _unrolled(layer.most_uses)}
-
-
 def value_of(p: Pass, layer: FusedLayer) -> None:
     """Values and scales of one layer."""
     lookup, codes, _ = _leaves(p, layer)
@@ -95,9 +83,8 @@ def value_of(p: Pass, layer: FusedLayer) -> None:
     place = (layer.nodes_at, layer.units_at, p.size)
     if not layer.is_sum:
         rows, cols = _tile(p.size, 32), _tile(layer.width, 128)
-        grid = (layer.groups * triton.cdiv(p.size, rows),)
-        product_forward[grid](
-            p.values, p.scales, lookup, codes, *addresses, *place, layer.width, **_counts(layer), BN=rows, BK=cols
+        product_forward[(layer.groups * triton.cdiv(p.size, rows),)](
+            p.values, p.scales, lookup, codes, *addresses, *place, layer.width, BN=rows, BK=cols
         )
         return
     operand, precision = PRECISIONS[p.precision]
@@ -119,7 +106,6 @@ def value_of(p: Pass, layer: FusedLayer) -> None:
         layer.width,
         layer.terms,
         LEAST,
-        **_counts(layer),
         BN=rows,
         BM=nodes,
         BK=inner,
@@ -155,7 +141,6 @@ def flow_through(p: Pass, layer: FusedLayer) -> None:
             p.size,
             layer.nodes,
             outputs,
-            PULLS=_unrolled(layer.most_pulls),
             BN=rows,
             BM=cols,
         )
@@ -176,8 +161,6 @@ def flow_through(p: Pass, layer: FusedLayer) -> None:
         layer.width,
         layer.terms,
         outputs,
-        **_counts(layer),
-        PULLS=_unrolled(layer.most_pulls),
         BN=rows,
         BE=cols,
         BK=_tile(layer.nodes, most[2]),
@@ -210,8 +193,6 @@ def count_edges(p: Pass, layer: FusedLayer, fresh: bool) -> None:
         layer.width,
         layer.terms,
         p.seeds.shape[1],
-        **_counts(layer),
-        PULLS=_unrolled(layer.most_pulls),
         BM=nodes,
         BE=cols,
         BK=_tile(p.size, most[0]),
