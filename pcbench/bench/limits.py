@@ -2,6 +2,8 @@
 
 The step times of PyJuice are those of version 2.6.3 (the better of its Triton and its CUTLASS kernels, torch 2.11) on one
 H100, measured on 2026-11-22: forward, backward and mini-batch EM of the same configurations. They are not measured here.
+Its hidden Chow-Liu tree is the one that it learns itself; the one learnt here has 5 % more sum edges (K=64: 2,240,576 beside
+2,142,272), all other circuits have the same number.
 """
 
 from __future__ import annotations

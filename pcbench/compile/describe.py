@@ -197,6 +197,14 @@ def explain_program(program: Program) -> str:
         f"parameters {_bytes(totals['parameter_bytes'])}; a training step needs {_bytes(totals['value_bytes'])} and "
         f"{totals['flops'] / 1e6:.2f} MFLOP a sample; {totals['padding']:.1%} of the weights are padding",
     ]
+    if program.fused is not None:
+        launches = len(program.layers) * 2 + len(program.fused.edges)
+        lines.append(
+            f"a training step is {launches} fused launches in {program.fused.precision} precision, captured in CUDA graphs; "
+            "nothing but values, scales and flows of units is stored (queries other than likelihoods use PyTorch's kernels)"
+        )
+    elif program.unfused:
+        lines.append(f"no fused kernels, so every operation is one of PyTorch's: {program.unfused}")
     shapes: dict[tuple[str, ...], list[int]] = {}
     for d in data["layers"]:
         size = f"{d['nodes']}" if d["kind"] == "input" else f"{d['elements']} → {d['nodes']}"
