@@ -1,0 +1,82 @@
+"""Every structure, family and tying of the conformance tests on a real GPU, against the CPU: ``python -m tests.gpu.on_gpu``.
+
+Likelihoods, expected counts, updates, samples, best trees and conditionals; prints each failure, and exits with their number.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+
+import torch
+
+import pcbench
+from pcbench import Model, conditional, log_likelihood, mpe, sample
+from pcbench.execute import expectation, maximise
+
+from ..conformance.cases import CASES, Case
+
+
+def off(got: torch.Tensor, expected: torch.Tensor) -> float:
+    """Relative distance; infinities must be equal."""
+    got, expected = got.double().cpu(), expected.double().cpu()
+    same = got == expected
+    difference = torch.where(same, 0.0, got - expected)
+    return float(difference.norm() / torch.where(same, 0.0, expected).norm().clamp(min=1.0))
+
+
+def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[], float]]:
+    """What is asked of both → how far the answers are apart."""
+    data, evidence = case.data(33), case.evidence("some", 33)
+    possible = evidence[torch.isfinite(log_likelihood(on_cpu, evidence))]  # nothing can be drawn given the others
+
+    def likelihood() -> float:
+        return max(off(log_likelihood(on_gpu, x), log_likelihood(on_cpu, x)) for x in (data, evidence))
+
+    def counts() -> float:
+        one, two = expectation(on_gpu, evidence)[0], expectation(on_cpu, evidence)[0]
+        moved, still = maximise(on_gpu, one, 0.5, 0.1).values(), maximise(on_cpu, two, 0.5, 0.1).values()
+        return max(off(moved[p], still[p]) for p in still)
+
+    def samples() -> float:
+        one, two = sample(on_gpu, evidence=possible, seed=3), sample(on_cpu, evidence=possible, seed=3)
+        return (
+            float((~torch.isclose(one.double(), two.double(), atol=1e-3)).double().mean()) * 1e-2
+        )  # a tie may fall either way
+
+    def best() -> float:
+        return off(log_likelihood(on_gpu, mpe(on_gpu, possible).state), log_likelihood(on_cpu, mpe(on_cpu, possible).state))
+
+    def posteriors() -> float:
+        columns = case.evidence("columns", 33)
+        one, two = conditional(on_gpu, columns), conditional(on_cpu, columns)
+        return max((off(one[v].mean, two[v].mean) for v in two), default=0.0)
+
+    return {f.__name__: f for f in (likelihood, counts, samples, best, posteriors)}
+
+
+def main() -> None:
+    failures = checks = fused = 0
+    for case in CASES:
+        circuit = case.circuit()
+        on_cpu = Model.create(pcbench.compile(circuit), seed=1)
+        for precision in ("exact", "fast"):
+            on_gpu = on_cpu.recompiled(pcbench.compile(circuit, "cuda", precision=precision))
+            fused += on_gpu.program.fused is not None
+            for name, ask in questions(case, on_cpu, on_gpu).items():
+                checks += 1
+                try:
+                    error = ask()
+                    message = "" if error < (2e-2 if precision == "fast" else 1e-4) else f"off by {error:.2e}"
+                except Exception:
+                    message = traceback.format_exc(limit=-2)
+                if message:
+                    failures += 1
+                    print(f"{case} {precision} {name}: {message}")
+    print(f"{checks} checks on {torch.cuda.get_device_name()}, {fused} of {2 * len(CASES)} programs fused, {failures} failed")
+    sys.exit(min(failures, 100))
+
+
+if __name__ == "__main__":
+    main()
