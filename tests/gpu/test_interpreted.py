@@ -8,14 +8,16 @@ import os
 os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported: Triton decides when it decorates them
 
 import dataclasses
+import math
 
 import pytest
 import torch
 
 import pcbench
-from pcbench import Circuit, Evidence, Model, Variables, structures
+from pcbench import Categorical, Circuit, Evidence, InputBlock, Model, ProductBlock, SumBlock, Variables, structures
 from pcbench.compile.fuse import fuse, why_not_fused
 from pcbench.execute import Statistics, Workspace, expectation, forward, maximise
+from pcbench.execute.fused import fused_batch, fused_upward
 
 CIRCUITS: dict[str, Circuit] = {
     "hclt": structures.hclt(latents=5, variables=Variables.finite(6, 7), tree=[-1, 0, 0, 1, 1, 1]),
@@ -103,24 +105,27 @@ def test_buffers_that_hold_nan_leave_no_trace() -> None:
 
 
 def test_lost_mass_is_found_and_computed_exactly() -> None:
-    """A node whose weight lies on elements e^-90 below the best one: its linear sum is zero in float32."""
-    circuit = CIRCUITS["hclt"]
-    model = Model.create(circuit, seed=1)
-    values = model.values()
-    for block in circuit.blocks:
-        if block.children or block.variable.index in (0,):
-            continue
-        table = torch.full_like(values[block.parameter], 1e-39)
-        table[0] = 1e-39
-        table[1] = 1.0
-        table[:, 0] = 0.0
-        table[0, 0] = 1.0
-        values[block.parameter] = table / table.sum(0)
-    model = Model.from_values(model.program, values)
-    precise = model.recompiled(pcbench.compile(circuit, dtype=torch.float64))
-    evidence = rows(circuit, 9, False)
-    torch.testing.assert_close(forward(fused(model), evidence), forward(model, evidence), equal_nan=False)
-    assert forward(precise, evidence).shape == (9, 1)
+    """A node whose whole weight lies on an element 1e-60 below the best one: its linear sum is zero in float32."""
+    variables = Variables.finite(2, 2)
+    leaves = [InputBlock(v, Categorical(2), 2) for v in variables]
+    middle = SumBlock([ProductBlock(leaves)], 2)
+    circuit = Circuit(SumBlock([middle]), variables)
+    values = {leaf.parameter: torch.tensor([[1e-30, 1.0], [1.0, 0.0]], dtype=torch.float64) for leaf in leaves}
+    values[middle.parameter] = torch.eye(2, dtype=torch.float64)
+    values[circuit.roots[0].parameter] = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    precise = Model.from_values(pcbench.compile(circuit, dtype=torch.float64), values)
+    model = fused(precise.recompiled(pcbench.compile(circuit)))
+    data, space = torch.tensor([[0, 0], [1, 1]]), Workspace()
+    laid_out = fused_batch(model.program, Evidence(data), space)
+    assert laid_out is not None
+    assert not fused_upward(model.program, model.parameters, laid_out, space).exact
+    expected, truth = expectation(precise, data)
+    assert abs(float(truth[0]) - 2 * math.log(1e-30)) < 1e-3
+    same(forward(model, data), truth, 1e-6)
+    got, likelihood = expectation(model, data, space)
+    same(likelihood, truth, 1e-6)
+    for one, two in zip(got.weights, expected.weights, strict=True):
+        same(one, two, 1e-5)
 
 
 @pytest.mark.parametrize("wrong", [-1, 7, 255])
