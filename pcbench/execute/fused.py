@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from .evidence import Batch, Evidence
 from .model import Parameters
 from .statistics import Statistics
 from .workspace import Workspace
+
+if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
+    from pcbench_kernels.gpu import Pass
 
 
 @dataclass(eq=False)
@@ -33,7 +36,7 @@ class FusedPass:
 
     program: Program
     parameters: Parameters
-    buffers: Any
+    buffers: Pass
     workspace: Workspace
     device_likelihood: Tensor
     log_likelihood: Tensor
@@ -101,14 +104,13 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     fused = program.fused
     assert fused is not None
     fresh = statistics.rows == 0
-    shared = {t: any(x.shared for x in fused.edges if x.table == t) for t in range(len(program.sum_tables))}
 
     def work() -> None:
         p.seeds.copy_(torch.isfinite(up.device_likelihood))
         if fresh:
-            for t, table in enumerate(program.sum_tables):
-                if not table.untied or shared[t]:
-                    statistics.weights[t].zero_()
+            for layer in fused.edges:
+                if layer.shared:  # the others are written
+                    statistics.weights[layer.table].zero_()
             for counts in statistics.leaves:
                 counts.zero_()
         for layer in reversed(fused.layers):
@@ -123,7 +125,7 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
 
 
 def _key(
-    program: Program, parameters: Parameters, batch: Any, workspace: Workspace, s: Statistics | None
+    program: Program, parameters: Parameters, batch: Batch | Pass, workspace: Workspace, s: Statistics | None
 ) -> tuple[Hashable, ...]:
     """Everything that a captured pass has baked in: the program, the batch size, and where tensors lie."""
     tables = [*parameters.weights, *(t for t in parameters.lookups if t is not None)]
@@ -133,7 +135,7 @@ def _key(
 
 def _buffers(
     program: Program, parameters: Parameters, batch: Batch, workspace: Workspace, statistics: Statistics | None
-) -> Any:
+) -> Pass:
     from pcbench_kernels.gpu import Pass
 
     assert program.fused is not None

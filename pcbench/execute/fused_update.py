@@ -18,6 +18,8 @@ class FusedUpdate:
     def __init__(self, program: Program, step: float, pseudocount: float) -> None:
         self._step, self._pseudocount, self._least = step, pseudocount, least_mass(program.dtype)
         self._wrong = torch.zeros(1, dtype=torch.int32, device=program.device)
+        most = max(len(t.parameters) for tables in (program.sum_tables, program.leaf_tables) for t in tables)
+        self._everything = torch.ones(most, dtype=torch.int32, device=program.device)
 
     def sums(self, table: SumTable, old: Tensor, flows: Tensor, out: Tensor) -> bool:
         """Dense weights, with or without holes."""
@@ -30,7 +32,7 @@ class FusedUpdate:
             old,
             flows,
             kernel.support(),
-            self._learns(table, len(old)),
+            self._learns(table),
             out,
             self._wrong,
             self._step,
@@ -45,7 +47,7 @@ class FusedUpdate:
 
         if not isinstance(table.distribution, Categorical):
             return False
-        learns = self._learns(table, len(old))
+        learns = self._learns(table)
         maximise_categorical(old, counts, learns, out, lookup, self._wrong, self._step, self._pseudocount, self._least)
         return True
 
@@ -54,7 +56,5 @@ class FusedUpdate:
         if bool(self._wrong.item()):
             raise DataError("the expected counts of a layer hold NaN or infinity; the model was not changed")
 
-    def _learns(self, table: SumTable | LeafTable, count: int) -> Tensor:
-        trainable = table.trainable
-        everything = torch.ones(count, dtype=torch.int32, device=self._wrong.device)
-        return everything if trainable is None else trainable.to(torch.int32)
+    def _learns(self, table: SumTable | LeafTable) -> Tensor:
+        return self._everything if table.trainable is None else table.trainable.to(torch.int32)

@@ -15,7 +15,7 @@ from triton.compiler import ASTSource
 from pcbench_kernels.gpu import PRECISIONS
 from pcbench_kernels.gpu.backward import edge_flow, element_flow
 from pcbench_kernels.gpu.forward import sum_forward
-from pcbench_kernels.gpu.launch import EXACT_TILES, TILES
+from pcbench_kernels.gpu.launch import TILES
 
 POINTERS = {"values": "*fp32", "scales": "*fp64", "weights": "*fp32", "lookup": "*fp32", "suspect": "*i32", "flows": "*fp32",
             "seeds": "*fp32", "counts": "*fp32", "out": "*fp32"}  # fmt: skip
@@ -32,7 +32,7 @@ def compiled(capability: int, precision: str) -> dict[str, list[str]]:
     """Kernel → the Tensor Core instructions in its PTX."""
     found = {}
     for kernel, (entry, sides) in KERNELS.items():
-        *extents, warps = (EXACT_TILES if precision == "exact" else TILES)[entry]
+        *extents, warps = TILES[precision][entry]
         operand, multiply = PRECISIONS[precision]
         fixed = {
             **dict(zip(sides, extents, strict=True)),

@@ -17,16 +17,11 @@ from .forward import product_forward, sum_forward
 
 #: Name → operands of the matrix products (accumulated in float32), and how float32 operands are multiplied.
 PRECISIONS: dict[str, tuple[Any, str]] = {"fast": (tl.bfloat16, "tf32"), "exact": (tl.float32, "tf32x3")}
-#: Most samples, nodes and elements of a tile: forward, downward, edges; found by a sweep (tests/bench/gpu_speed.py --sweep).
-TILES: dict[str, tuple[int, int, int, int]] = {
-    "forward": (32, 256, 64, 8),
-    "downward": (64, 128, 64, 8),
-    "edges": (64, 128, 128, 8),
-}
-EXACT_TILES: dict[str, tuple[int, int, int, int]] = {
-    "forward": (64, 64, 32, 4),
-    "downward": (64, 64, 32, 4),
-    "edges": (32, 64, 64, 8),
+#: Precision → kernel → most samples, nodes and elements of a tile in the kernel's own order, and most warps; the fast ones
+#: were found by a sweep (tests/bench/gpu_speed.py --sweep).
+TILES: dict[str, dict[str, tuple[int, int, int, int]]] = {
+    "fast": {"forward": (32, 256, 64, 8), "downward": (64, 128, 64, 8), "edges": (64, 128, 128, 8)},
+    "exact": {"forward": (64, 64, 32, 4), "downward": (64, 64, 32, 4), "edges": (32, 64, 64, 8)},
 }
 #: Below this a linear sum may have lost addends to underflow.
 LEAST = 1e-30
@@ -79,32 +74,32 @@ def _warps(cells: int, most: int) -> int:
 def value_of(p: Pass, layer: FusedLayer) -> None:
     """Values and scales of one layer."""
     lookup, codes, _ = _leaves(p, layer)
-    addresses = (layer.factor_start, layer.factors, layer.units, layer.use_start, layer.uses)
-    place = (layer.nodes_at, layer.units_at, p.size)
     if not layer.is_sum:
         rows, cols = _tile(p.size, 32), _tile(layer.width, 128)
         product_forward[(layer.groups * triton.cdiv(p.size, rows),)](
-            p.values, p.scales, lookup, codes, *addresses, *place, layer.width, BN=rows, BK=cols
+            p.values,
+            p.scales,
+            lookup,
+            codes,
+            *_terms(layer),
+            layer.nodes_at,
+            layer.units_at,
+            p.size,
+            layer.width,
+            BN=rows,
+            BK=cols,
         )
         return
     operand, precision = PRECISIONS[p.precision]
-    most = (EXACT_TILES if p.precision == "exact" else TILES)["forward"]
+    most = TILES[p.precision]["forward"]
     rows, nodes, inner = _tile(p.size, most[0]), _tile(layer.nodes, most[1]), _tile(layer.width, most[2])
     grid = (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, nodes))
     sum_forward[grid](
-        p.values,
-        p.scales,
-        p.weights[layer.table],
-        lookup,
-        codes,
-        *addresses,
-        layer.sets,
+        *_children(p, layer, lookup, codes),
         p.suspect,
-        *place,
-        layer.nodes,
-        layer.width * layer.terms,
-        layer.width,
-        layer.terms,
+        layer.nodes_at,
+        layer.units_at,
+        *_extents(p, layer),
         LEAST,
         BN=rows,
         BM=nodes,
@@ -120,9 +115,16 @@ def _parents(p: Pass, layer: FusedLayer) -> tuple[Tensor, ...]:
     return (p.flows, p.seeds, *pulls, layer.seed_columns)
 
 
+def _terms(layer: FusedLayer) -> tuple[Tensor, ...]:
+    return (layer.factor_start, layer.factors, layer.units, layer.use_start, layer.uses)
+
+
 def _children(p: Pass, layer: FusedLayer, lookup: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
-    addresses = (layer.factor_start, layer.factors, layer.units, layer.use_start, layer.uses, layer.sets)
-    return (p.values, p.scales, p.weights[layer.table], lookup, codes, *addresses)
+    return (p.values, p.scales, p.weights[layer.table], lookup, codes, *_terms(layer), layer.sets)
+
+
+def _extents(p: Pass, layer: FusedLayer) -> tuple[int, ...]:
+    return (p.size, layer.nodes, layer.width * layer.terms, layer.width, layer.terms)
 
 
 def flow_through(p: Pass, layer: FusedLayer) -> None:
@@ -146,7 +148,7 @@ def flow_through(p: Pass, layer: FusedLayer) -> None:
         )
         return
     operand, precision = PRECISIONS[p.precision]
-    most = (EXACT_TILES if p.precision == "exact" else TILES)["downward"]
+    most = TILES[p.precision]["downward"]
     rows, cols = _tile(p.size, most[0]), _tile(layer.width, most[1])
     element_flow[(layer.groups * triton.cdiv(p.size, rows), layer.terms * triton.cdiv(layer.width, cols))](
         *_children(p, layer, lookup, codes),
@@ -155,11 +157,7 @@ def flow_through(p: Pass, layer: FusedLayer) -> None:
         layer.units_at,
         counts,
         layer.elements_at,
-        p.size,
-        layer.nodes,
-        layer.width * layer.terms,
-        layer.width,
-        layer.terms,
+        *_extents(p, layer),
         outputs,
         BN=rows,
         BE=cols,
@@ -178,7 +176,7 @@ def count_edges(p: Pass, layer: FusedLayer, fresh: bool) -> None:
     """
     lookup, codes, _ = _leaves(p, layer)
     operand, precision = PRECISIONS[p.precision]
-    most = (EXACT_TILES if p.precision == "exact" else TILES)["edges"]
+    most = TILES[p.precision]["edges"]
     nodes, cols = _tile(layer.nodes, most[1]), _tile(layer.width, most[2])
     edge_flow[(layer.runs * layer.terms * triton.cdiv(layer.width, cols), triton.cdiv(layer.nodes, nodes))](
         *_children(p, layer, lookup, codes),
@@ -187,11 +185,7 @@ def count_edges(p: Pass, layer: FusedLayer, fresh: bool) -> None:
         layer.units_at,
         layer.run_start,
         p.edge_counts[layer.table],
-        p.size,
-        layer.nodes,
-        layer.width * layer.terms,
-        layer.width,
-        layer.terms,
+        *_extents(p, layer),
         p.seeds.shape[1],
         BM=nodes,
         BE=cols,
