@@ -17,9 +17,13 @@ from pcbench.circuit import Circuit, describe
 from . import fallback, front_end, png
 from .device import TensorCoreText, device_of
 from .feed import RunFeed, RunLike
+from .part import Part
 from .protocol import Message, circuit_message, occupancy_message, program_message
 
-PANES = ("circuit", "program", "training")
+PARTS: tuple[type[Part], ...] = ()
+"""Views with a Python half of their own; each is a pane of its name."""
+PANES = ("circuit", "program", "training", *(part.name for part in PARTS))
+SHOWN = ("circuit", "program", "training")
 TICK = 0.1
 """Seconds between two rounds of the publisher: at most ten messages of points a second, however fast the trainer is."""
 BEAT = 2.0
@@ -37,13 +41,13 @@ class Workbench(anywidget.AnyWidget):
         bench.run = fit(program, data, background=True)
         bench                      # the last line of a cell shows it
 
-    `panes` says which parts are on screen (of "circuit", "program", "training"), `height` how high the two upper
-    ones are, in pixels. The view keeps its own zoom and selection; what was clicked is in `selected`.
+    `panes` says which of `PANES` are on screen, `height` how high the two upper ones are, in pixels. The view keeps its
+    own zoom and selection; what was clicked is in `selected`.
     """
 
     _esm = front_end.script()
     _css = front_end.style()
-    panes = traitlets.List(traitlets.Enum(PANES), list(PANES)).tag(sync=True)
+    panes = traitlets.List(traitlets.Enum(PANES), list(SHOWN)).tag(sync=True)
     height = traitlets.Int(440, min=160, max=4000).tag(sync=True)
 
     def __init__(
@@ -52,7 +56,7 @@ class Workbench(anywidget.AnyWidget):
         program: Any = None,
         run: RunLike | None = None,
         *,
-        panes: Sequence[str] = PANES,
+        panes: Sequence[str] = SHOWN,
         height: int = 440,
     ) -> None:
         # The lock comes first: the front end may ask for its contents while this is still being built.
@@ -68,6 +72,7 @@ class Workbench(anywidget.AnyWidget):
         self._pictures: list[list[bytes]] = []
         self._selected: tuple[int, ...] = ()
         self._closed = threading.Event()
+        self._parts = {part.name: part(self, partial(self._post_part, part.name)) for part in PARTS}
         super().__init__(panes=list(panes), height=height)
         self.on_msg(self._receive)
         if circuit is not None:
@@ -94,6 +99,7 @@ class Workbench(anywidget.AnyWidget):
             self._revs["circuit"] += 1
             self._selected = ()
             self._post(circuit_message(self._revs["circuit"], described))
+        self._changed("circuit")
 
     @property
     def program(self) -> Any:
@@ -107,6 +113,7 @@ class Workbench(anywidget.AnyWidget):
             self._program, self._layout = program, described
             self._revs["program"] += 1
             self._post(program_message(self._revs["program"], described))
+        self._changed("program")
 
     @property
     def run(self) -> RunLike | None:
@@ -121,6 +128,7 @@ class Workbench(anywidget.AnyWidget):
             self._runs += 1
             self._feed = RunFeed(self._runs, run, self._post, TensorCoreText(device_of(self._program)))
             self._feed.sync(0, 0, 0)
+        self._changed("run")
 
     @property
     def selected(self) -> tuple[int, ...]:
@@ -159,6 +167,8 @@ class Workbench(anywidget.AnyWidget):
         with self._lock:
             if self._feed is not None:
                 self._feed.close()
+        for part in self._parts.values():
+            part.close()
         super().close()
 
     # ---- messages ------------------------------------------------------------------------------------------------
@@ -171,13 +181,22 @@ class Workbench(anywidget.AnyWidget):
         if self.comm is not None:
             vars(self.comm).pop("_reply_subshell_id", None)  # type: ignore[attr-defined]  # vars() of an instance is a dict
 
+    def _post_part(self, name: str, body: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        self._post(({"type": "part", "part": name, "body": body}, list(buffers)))
+
+    def _changed(self, what: str) -> None:
+        for part in self._parts.values():
+            part.changed(what)
+
     def _images_message(self) -> Message:
         message = {"type": "images", "rev": self._revs["images"], "groups": self._groups}
         return message, [data for pictures in self._pictures for data in pictures]
 
-    def _receive(self, _: Any, content: dict[str, Any], __: Any) -> None:
+    def _receive(self, _: Any, content: dict[str, Any], buffers: Sequence[memoryview]) -> None:
         kind = content.get("type")
-        if kind == "sync":
+        if kind == "part":
+            self._parts[content["part"]].receive(content["body"], buffers)
+        elif kind == "sync":
             self._sync(content["have"])
         elif kind == "command":
             self._command(content["id"], content["op"])
@@ -186,7 +205,7 @@ class Workbench(anywidget.AnyWidget):
         elif kind == "select":
             self._selected = tuple(int(block) for block in content["blocks"])
 
-    def _sync(self, have: dict[str, int]) -> None:
+    def _sync(self, have: dict[str, Any]) -> None:
         """A view came, or came back, and says what it has: it gets the rest, and a whole history after a reload."""
         with self._lock:
             if have["circuit"] != self._revs["circuit"]:
@@ -196,6 +215,8 @@ class Workbench(anywidget.AnyWidget):
             if have["images"] != self._revs["images"]:
                 self._post(self._images_message())
             feed = self._feed
+        for part in self._parts.values():
+            part.sync(have.get("parts", {}).get(part.name, {}))
         self._beat()
         if feed is not None:
             feed.sync(have["run"], have["seq"], have["log"])
@@ -232,6 +253,7 @@ class Workbench(anywidget.AnyWidget):
             feed = self._feed
             if feed is not None:
                 feed.publish()
+                self._changed("tick")
             silent += TICK
             if silent >= BEAT:
                 silent = 0.0

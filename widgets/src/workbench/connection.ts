@@ -7,7 +7,7 @@ import { createWorkbenchStore, receive, requestSync, watchHeartbeat, type Store 
 export interface Channel {
   on(event: "msg:custom", callback: (message: unknown, buffers: DataView[]) => void): void;
   off(event: "msg:custom", callback: (message: unknown, buffers: DataView[]) => void): void;
-  send(message: Outgoing): void;
+  send(message: Outgoing, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
 }
 
 const HEARTBEAT_CHECK_MS = 1000;
@@ -15,9 +15,9 @@ const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 16_000;
 
 export function connect(channel: Channel): { store: Store; disconnect: () => void } {
-  const store = createWorkbenchStore((message) => {
+  const store = createWorkbenchStore((message, buffers) => {
     try {
-      channel.send(message);
+      channel.send(message, undefined, buffers);
     } catch {
       // Jupyter throws once the kernel was shut down. `heard: 0` keeps it gone until a message comes.
       store.setState({ heard: 0, kernelGone: true });

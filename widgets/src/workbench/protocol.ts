@@ -1,6 +1,8 @@
 // What travels between Python and the view. JSON carries names and shapes, binary buffers carry the numbers.
 // Python's half is widgets/pcbench_widgets/protocol.py; tests/widgets and protocol.test.ts read one shared fixture.
 
+import type { Body } from "./part";
+
 export type Kind = "input" | "product" | "sum";
 export const KINDS: readonly Kind[] = ["input", "product", "sum"];
 
@@ -119,6 +121,7 @@ export type Incoming =
   | { type: "log"; run: number; reset: boolean; entries: LogEntry[] }
   | { type: "status"; status: Status }
   | { type: "images"; rev: number; groups: ImageGroup[] }
+  | { type: "part"; part: string; body: Body; buffers: DataView[] }
   | { type: "ack"; id: number; ok: boolean; text: string }
   | { type: "synced" }
   | { type: "beat"; every: number };
@@ -206,6 +209,8 @@ export function decode(head: Json, buffers: DataView[]): Incoming | null {
       return { type: "images", rev: head.rev as number, groups: decodeImages(head, buffers) };
     case "status":
       return { type: "status", status: head.status as Status };
+    case "part":
+      return { type: "part", part: head.part as string, body: head.body as Body, buffers };
     case "log":
     case "ack":
     case "synced":
@@ -228,7 +233,8 @@ export interface Have {
 }
 
 export type Outgoing =
-  | { type: "sync"; have: Have }
+  | { type: "sync"; have: Have & { parts: Record<string, Body> } }
+  | { type: "part"; part: string; body: Body }
   | { type: "command"; id: number; op: Command }
   | { type: "occupancy"; layer: number }
   | { type: "select"; blocks: number[] };

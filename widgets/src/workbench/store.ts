@@ -2,6 +2,8 @@
 
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { History } from "./history";
+import type { Parts } from "./part";
+import { makeParts } from "./parts";
 import type { Circuit, Command, Have, ImageGroup, Incoming, Layer, LogEntry, Occupancy, Outgoing, Program, Status } from "./protocol";
 
 const LOG_LIMIT = 500;
@@ -37,9 +39,10 @@ export interface State {
   selectedLayer: number | null;
 }
 
-export type Store = StoreApi<State> & { send: (message: Outgoing) => void };
+export type Store = StoreApi<State> & { send: Send; parts: Parts };
+export type Send = (message: Outgoing, buffers?: ArrayBuffer[]) => void;
 
-export function createWorkbenchStore(send: (message: Outgoing) => void, now = Date.now()): Store {
+export function createWorkbenchStore(send: Send, now = Date.now()): Store {
   const api = createStore<State>(() => ({
     rev: 0,
     circuit: null,
@@ -60,7 +63,7 @@ export function createWorkbenchStore(send: (message: Outgoing) => void, now = Da
     selection: new Set<number>(),
     selectedLayer: null,
   }));
-  return Object.assign(api, { send });
+  return Object.assign(api, { send, parts: makeParts(send) });
 }
 
 /** One message of Python's, applied. Whatever arrives is also a sign of life. */
@@ -103,6 +106,8 @@ export function receive(store: Store, message: Incoming, now = Date.now()): void
       return applyLog(store, message.run, message.reset, message.entries);
     case "status":
       return store.setState({ status: message.status });
+    case "part":
+      return store.parts[message.part]?.receive(message.body, message.buffers);
     case "ack":
       if (state.pending?.id !== message.id) return;
       return store.setState({ pending: null, notice: message.ok ? "" : message.text });
@@ -125,7 +130,8 @@ function applyLog(store: Store, run: number, reset: boolean, entries: LogEntry[]
 /** Asks Python for everything that is not here yet. */
 export function requestSync(store: Store): void {
   store.setState({ syncing: true });
-  store.send({ type: "sync", have: store.getState().have });
+  const parts = Object.fromEntries(Object.values(store.parts).map((part) => [part.name, part.have()]));
+  store.send({ type: "sync", have: { ...store.getState().have, parts } });
 }
 
 let nextCommand = 1;

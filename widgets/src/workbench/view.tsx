@@ -1,17 +1,28 @@
 // The whole workbench. It draws what the store holds and knows nothing of Jupyter.
 
-import { useRef, useState, type FocusEvent } from "react";
+import { useRef, useState, type ComponentType, type FocusEvent } from "react";
 import { useStore } from "zustand";
 import { CircuitPane } from "./circuit/CircuitPane";
 import { ImageStrip } from "./ImageStrip";
 import { ProgramPane } from "./program/ProgramPane";
 import type { Store } from "./store";
-import { usePalette } from "./theme";
+import { usePalette, type Palette } from "./theme";
 import { TrainingPane } from "./training/TrainingPane";
 
-export type PaneName = "circuit" | "program" | "training";
+interface PaneProps {
+  store: Store;
+  palette: Palette;
+}
 
-const TITLES: Record<PaneName, string> = { circuit: "Circuit", program: "Layout", training: "Training" };
+/** Every pane, in the order of the screen: its name in `panes`, its title, and what draws it. */
+const PANES = {
+  circuit: ["Circuit", CircuitPane],
+  program: ["Layout", ProgramPane],
+  training: ["Training", TrainingPane],
+} satisfies Record<string, [string, ComponentType<PaneProps>]>;
+
+export type PaneName = keyof typeof PANES;
+const NAMES = Object.keys(PANES) as PaneName[];
 
 interface Props {
   store: Store;
@@ -36,7 +47,7 @@ export function Workbench({ store, panes, height }: Props) {
   const status = useStore(store, (s) => s.status);
   const images = useStore(store, (s) => s.images);
   const gone = useStore(store, (s) => s.kernelGone);
-  const open = panes.filter((pane) => !closed.has(pane));
+  const open = NAMES.filter((pane) => panes.includes(pane) && !closed.has(pane));
   const toggle = (pane: PaneName) => {
     const next = new Set(closed);
     if (!next.delete(pane)) next.add(pane);
@@ -62,7 +73,7 @@ export function Workbench({ store, panes, height }: Props) {
           <nav aria-label="Panes">
             {panes.map((pane) => (
               <button key={pane} type="button" aria-pressed={!closed.has(pane)} onClick={() => toggle(pane)}>
-                {TITLES[pane]}
+                {PANES[pane][0]}
               </button>
             ))}
           </nav>
@@ -75,9 +86,10 @@ export function Workbench({ store, panes, height }: Props) {
         </p>
       )}
       <div className="pcb-panes">
-        {open.includes("circuit") && <CircuitPane store={store} palette={palette} />}
-        {open.includes("program") && <ProgramPane store={store} palette={palette} />}
-        {open.includes("training") && <TrainingPane store={store} palette={palette} />}
+        {open.map((name) => {
+          const View: ComponentType<PaneProps> = PANES[name][1];
+          return <View key={name} store={store} palette={palette} />;
+        })}
         <ImageStrip store={store} />
       </div>
     </div>

@@ -1,0 +1,11 @@
+// The parts of a workbench; a new one is a file and a line here, and a line in PARTS of pcbench_widgets/workbench.py.
+
+import type { MakePart, Parts, Post } from "./part";
+import type { Send } from "./store";
+
+const PARTS: Record<string, MakePart> = {};
+
+export function makeParts(send: Send): Parts {
+  const post = (part: string): Post => (body, buffers) => send({ type: "part", part, body }, buffers);
+  return Object.fromEntries(Object.entries(PARTS).map(([name, make]) => [name, make(post(name))]));
+}
