@@ -1,4 +1,4 @@
-"""The contract of the fused GPU kernels: where each block of a layer finds its children, leaves, weights and parents."""
+"""The contract of the fused GPU kernels: where each block of a launch finds its children, leaves, weights and parents."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class FusedLayer:
-    """Addresses of one layer of ``groups`` blocks; all tensors are int64 on the GPU.
+    """Addresses of ``groups`` blocks of one width that one launch evaluates; all tensors are int64 on the GPU.
 
-    A *node number* counts the nodes laid out before a block in its arena: its values start at ``number · B``.
+    A *node number* counts the nodes laid out before a block in its arena: its values start at ``number · B``. A *term* is a
+    product that fills ``width`` elements of a block; the blocks of a launch may have different numbers of terms.
 
     Attributes:
         is_sum: whether weights follow; otherwise a product or a vector of leaves.
-        groups, nodes, width, terms: blocks; nodes of a block; elements of a term; terms of a block.
+        narrow: whether every block has one term and is small enough for its elements to stay in registers.
+        groups, nodes, width, terms: blocks; nodes of a block; elements of a term; terms of all blocks together.
         nodes_at, units_at, elements_at: ``[groups]``, node number in the values, unit, and node number in the elements.
-        factor_start: ``[groups·terms + 1]``, runs in ``factors`` (node numbers) and ``units`` (whose scales they have).
-        use_start: ``[groups·terms + 1]``, runs in ``uses`` of leaf table ``leaf_table`` (``None``: no leaves).
-        sets: ``[groups]``, parameter set of each block in weight table ``table``.
-        run_start: ``[runs + 1]``, runs of blocks of one parameter set, whose edge counts are added up in registers.
-        shared: whether several runs add to one parameter set.
+        term_start: ``[groups + 1]``, the terms of each block; group_of: ``[terms]``, the block of each term.
+        term_units: ``[terms]``, row of the scales that holds a term's own; the unit itself where it is the only one.
+        factor_start: ``[terms + 1]``, runs in ``factors`` (node numbers) and ``units`` (whose scales they have).
+        use_start: ``[terms + 1]``, runs in ``uses`` of leaf table ``leaf_table`` (``None``: no leaves).
+        weights_at: ``[groups]``, first weight of a block; a row of weights follows the other after ``width · terms`` of them.
         pull_start: ``[groups + 1]``, runs in ``pull_rows`` (node number in the elements), ``pull_widths``, ``pull_offsets``.
         seed_columns: ``[groups]``, first output column of a root, −1 elsewhere.
         keep: whether some child pulls the flows of the elements.
+        aligned: whether all weights start at multiples of 16.
     """
 
     is_sum: bool
+    narrow: bool
     groups: int
     nodes: int
     width: int
@@ -35,20 +39,64 @@ class FusedLayer:
     nodes_at: Tensor
     units_at: Tensor
     elements_at: Tensor
+    term_start: Tensor
+    group_of: Tensor
+    term_units: Tensor
     factor_start: Tensor
     factors: Tensor
     units: Tensor
     use_start: Tensor
     uses: Tensor
     leaf_table: int | None
-    sets: Tensor
-    table: int
-    run_start: Tensor
-    runs: int
-    shared: bool
+    weights_at: Tensor
     pull_start: Tensor
     pull_rows: Tensor
     pull_widths: Tensor
     pull_offsets: Tensor
     seed_columns: Tensor
     keep: bool
+    aligned: bool
+
+
+@dataclass(frozen=True, eq=False)
+class FusedEdges:
+    """Terms of one shape in the whole program, whose expected edge counts one launch adds up; int64 on the GPU.
+
+    Attributes:
+        nodes, width: of a term's weights.
+        run_start: ``[runs + 1]``, runs of terms that share weights and are added up in registers.
+        nodes_at, elements_at: ``[entries]``, node number of the block's ratios, and of its elements.
+        offsets, strides: ``[entries]``, first element of the term in its block, and elements of the block.
+        weights_at: ``[entries]``, first weight of the term.
+        shared: whether several runs add to the same weights.
+        aligned: whether all weights start at multiples of 16.
+    """
+
+    nodes: int
+    width: int
+    runs: int
+    run_start: Tensor
+    nodes_at: Tensor
+    elements_at: Tensor
+    offsets: Tensor
+    strides: Tensor
+    weights_at: Tensor
+    shared: bool
+    aligned: bool
+
+
+@dataclass(frozen=True, eq=False)
+class FusedRows:
+    """Sum nodes whose weights are updated by one launch: where their weights start, and how many they have.
+
+    Attributes:
+        at: ``[rows]`` int64; lengths, learns: ``[rows]`` int32.
+        longest: of the lengths.
+        support: ``[nodes, E]`` booleans of a table with holes, whose rows then follow one another; ``None``: no holes.
+    """
+
+    at: Tensor
+    lengths: Tensor
+    learns: Tensor
+    longest: int
+    support: Tensor | None

@@ -14,6 +14,7 @@ from .layers import (
     SumTable,
     Term,
     cut,
+    weight_starts,
 )
 from .program import Program
 
@@ -32,4 +33,5 @@ __all__ = [
     "Term",
     "compile",
     "cut",
+    "weight_starts",
 ]

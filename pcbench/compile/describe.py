@@ -198,10 +198,10 @@ def explain_program(program: Program) -> str:
         f"{totals['flops'] / 1e6:.2f} MFLOP a sample; {totals['padding']:.1%} of the weights are padding",
     ]
     if program.fused is not None:
-        launches = len(program.layers) * 2 + len(program.fused.edges)
+        launches = len(program.fused.layers) * 2 + len(program.fused.edges)
         lines.append(
             f"a training step is {launches} fused launches in {program.fused.precision} precision, captured in CUDA graphs; "
-            "nothing but values, scales and flows of units is stored (queries other than likelihoods use PyTorch's kernels)"
+            "values, scales and flows are stored, and the elements of sums (queries other than likelihoods use PyTorch's kernels)"
         )
     elif program.unfused:
         lines.append(f"no fused kernels, so every operation is one of PyTorch's: {program.unfused}")

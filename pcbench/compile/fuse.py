@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields, replace
-from itertools import accumulate, groupby
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from pcbench_kernels.fused import FusedLayer
+from pcbench_kernels.fused import FusedEdges, FusedLayer, FusedRows
 
-from .layers import InputLayer, Layer, LeafFactor, LeafTable, ProductLayer, Rows, SumLayer, SumTable, Term
+from .layers import (
+    InputLayer,
+    Layer,
+    LeafFactor,
+    LeafTable,
+    ProductLayer,
+    Rows,
+    SumLayer,
+    SumTable,
+    Term,
+    weight_starts,
+)
 
 #: Programs of edge counts that keep the largest GPUs busy (two for each of some 130 multiprocessors).
 FILL = 264
+#: Most nodes and elements of a block whose elements, or ratios, a program keeps in registers.
+NARROW = 256
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """One launch a layer and pass.
+    """One launch a level, shape and pass.
 
     Attributes:
         layers: in order of evaluation.
-        edges: sum layers merged by shape, for what does not depend on order.
+        edges: terms merged by shape, for what does not depend on order.
+        shared: weight tables that several runs of edges add to.
+        rows: all sum nodes, those of tables with holes apart.
+        num_scales: units, and terms with a scale of their own.
         precision: ``"fast"`` or ``"exact"``.
         variables: how many columns data must have; −1 when some of them have no leaf, so that kernels do not see them.
     """
 
     layers: tuple[FusedLayer, ...]
-    edges: tuple[FusedLayer, ...]
+    edges: tuple[FusedEdges, ...]
+    shared: tuple[int, ...]
+    rows: tuple[FusedRows, ...]
+    num_scales: int
     precision: str
     variables: int
+
+    @property
+    def operands(self) -> torch.dtype:
+        """Of the matrix products."""
+        return torch.bfloat16 if self.precision == "fast" else torch.float32
 
 
 def arena_starts(rows: dict[int, int]) -> dict[int, int]:
@@ -73,114 +99,193 @@ def fuse(
     sum_tables: tuple[SumTable, ...],
     value_rows: dict[int, int],
     element_rows: dict[int, int],
+    num_units: int,
     precision: str,
     device: torch.device,
     variables: int = -1,
 ) -> Fused:
     """Address tables of layers for which :func:`why_not_fused` has nothing to say."""
-    values, elements = arena_starts(value_rows), arena_starts(element_rows)
-    drafts = [_draft(layer, values, elements) for layer in layers]
-    alike: dict[Hashable, list[_Draft]] = {}
-    for draft in drafts:
-        if draft.is_sum:
-            alike.setdefault((draft.nodes, draft.width, draft.terms, draft.table, draft.leaf_table), []).append(draft)
-    passes = tuple(draft.finished(device) for draft in drafts)
-    # Edge counts depend on nothing below or above once all flows are there, so blocks of one shape share a launch.
-    tables = [part[0].table for part in alike.values()]
-    edges = tuple(_merged(part).finished(device, again=tables.count(part[0].table) > 1) for part in alike.values())
-    return Fused(passes, edges, precision, variables)
+    scale = num_units
+    starts = weight_starts(sum_tables)
+    sums: list[_Block] = []
+    launches: dict[Hashable, list[_Block]] = {}
+    for layer in sorted(layers, key=lambda layer: layer.level):
+        for block in _blocks(layer, sum_tables, starts, arena_starts(value_rows), arena_starts(element_rows)):
+            launches.setdefault((layer.level, *block.shape), []).append(block)
+            if block.is_sum:
+                sums.append(block)
+            if len(block.terms) > 1:
+                for term in block.terms:
+                    term.unit, scale = scale, scale + 1
+    alike: dict[tuple[int, int], list[_Block]] = {}
+    for block in sums:
+        alike.setdefault((block.nodes, block.width), []).append(block)
+    tables = tuple(_Tables(device).layer(blocks) for blocks in launches.values())
+    edges = tuple(_Tables(device).edges(blocks) for blocks in alike.values())
+    shared = sorted({block.table for blocks, e in zip(alike.values(), edges, strict=True) if e.shared for block in blocks})
+    return Fused(tables, edges, tuple(shared), _rows(sum_tables, starts, device), scale, precision, variables)
 
 
 @dataclass(eq=False)
-class _Draft:
-    """A :class:`FusedLayer` in Python numbers, one entry a block (and, for what a term multiplies, a term)."""
+class _Term:
+    """What a term multiplies: (node number, unit) of its factors and its uses of a leaf table; and whose scale it has."""
+
+    factors: list[tuple[int, int]]
+    uses: list[int]
+    unit: int
+
+
+@dataclass(eq=False)
+class _Block:
+    """One block in the numbers of :class:`FusedLayer`."""
 
     is_sum: bool
     nodes: int
     width: int
-    terms: int
-    table: int
     leaf_table: int | None
-    nodes_at: list[int]
-    units_at: list[int]
-    elements_at: list[int]
-    factors: list[list[tuple[int, int]]]
-    uses: list[list[int]]
-    sets: list[int]
-    pulls: list[list[tuple[int, int, int]]]
-    columns: list[int]
+    node: int
+    unit: int
+    element: int
+    terms: list[_Term]
+    pulls: list[tuple[int, int, int]]
+    column: int
+    table: int
+    weights: int
 
-    def finished(self, device: torch.device, again: bool = False) -> FusedLayer:
-        """Tensors on the device; ``again``: other layers add to the same weight table."""
+    @property
+    def narrow(self) -> bool:
+        return len(self.terms) == 1 and max(self.nodes, self.width) <= NARROW
 
-        def tensor(numbers: Sequence[int]) -> Tensor:
-            return torch.tensor(numbers or [0], dtype=torch.int64, device=device)
+    @property
+    def shape(self) -> tuple[Hashable, ...]:
+        """Blocks of one level and shape share a launch."""
+        return (self.is_sum, self.nodes, self.width, self.leaf_table, self.narrow)
 
-        runs = self._runs()
+
+class _Tables:
+    """Blocks → tensors on a device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def _tensor(self, numbers: Sequence[int]) -> Tensor:
+        return torch.tensor(numbers or [0], dtype=torch.int64, device=self._device)
+
+    def _runs(self, runs: list[list[T]], *parts: Callable[[T], int]) -> list[Tensor]:
+        """Starts of runs, and what is in them, one tensor a part."""
+        flat = list(chain.from_iterable(runs))
+        starts = [0, *accumulate(len(run) for run in runs)]
+        return [self._tensor(starts), *(self._tensor([part(x) for x in flat]) for part in parts)]
+
+    def layer(self, blocks: list[_Block]) -> FusedLayer:
+        first = blocks[0]
+        terms = [term for block in blocks for term in block.terms]
+        term_start, term_units = self._runs([block.terms for block in blocks], lambda t: t.unit)
+        factor_start, factors, units = self._runs([t.factors for t in terms], lambda f: f[0], lambda f: f[1])
+        use_start, uses = self._runs([t.uses for t in terms], lambda u: u)
+        pulls = self._runs([b.pulls for b in blocks], lambda p: p[0], lambda p: p[1], lambda p: p[2])
         return FusedLayer(
-            self.is_sum,
-            len(self.nodes_at),
-            self.nodes,
-            self.width,
-            self.terms,
-            tensor(self.nodes_at),
-            tensor(self.units_at),
-            tensor(self.elements_at),
-            tensor(_starts(self.factors)),
-            tensor([f for run in self.factors for f, _ in run]),
-            tensor([u for run in self.factors for _, u in run]),
-            tensor(_starts(self.uses)),
-            tensor([u for run in self.uses for u in run]),
-            self.leaf_table,
-            tensor(self.sets),
-            self.table,
-            tensor(runs),
-            len(runs) - 1,
-            again or len(runs) - 1 > len(set(self.sets)),
-            tensor(_starts(self.pulls)),
-            tensor([p[0] for run in self.pulls for p in run]),
-            tensor([p[1] for run in self.pulls for p in run]),
-            tensor([p[2] for run in self.pulls for p in run]),
-            tensor(self.columns),
-            any(run for run in self.factors),
+            first.is_sum,
+            first.narrow,
+            len(blocks),
+            first.nodes,
+            first.width,
+            len(terms),
+            self._tensor([b.node for b in blocks]),
+            self._tensor([b.unit for b in blocks]),
+            self._tensor([b.element for b in blocks]),
+            term_start,
+            self._tensor([g for g, b in enumerate(blocks) for _ in b.terms]),
+            term_units,
+            factor_start,
+            factors,
+            units,
+            use_start,
+            uses,
+            first.leaf_table,
+            self._tensor([b.weights for b in blocks]),
+            *pulls,
+            self._tensor([b.column for b in blocks]),
+            any(t.factors for t in terms),
+            _aligned(blocks),
         )
 
-    def _runs(self) -> list[int]:
-        """Starts of runs of one parameter set: long, but enough of them to fill the chip."""
-        tiles = -(-self.nodes // 128) * -(-self.width // 128) * self.terms * max(1, len(set(self.sets)))
-        parts = max(1, FILL // tiles)
-        starts: list[int] = []
-        for _, group in groupby(range(len(self.sets)), key=self.sets.__getitem__):
-            members = list(group)
-            step = max(1, -(-len(members) // parts))
-            starts += members[::step]
-        return [*starts, len(self.sets)]
+    def edges(self, blocks: list[_Block]) -> FusedEdges:
+        """Terms of one shape, those that share weights beside each other."""
+        first = blocks[0]
+        sharing: dict[int, list[tuple[_Block, int]]] = {}
+        for block in blocks:
+            for t in range(len(block.terms)):
+                sharing.setdefault(block.weights + t * first.width, []).append((block, t))
+        runs = list(_runs(list(sharing.values()), first.nodes, first.width))
+        starts, *entries = self._runs(
+            runs,
+            lambda e: e[0].node,
+            lambda e: e[0].element,
+            lambda e: e[1] * e[0].width,
+            lambda e: len(e[0].terms) * e[0].width,
+            lambda e: e[0].weights + e[1] * e[0].width,
+        )
+        return FusedEdges(
+            first.nodes, first.width, len(runs), starts, *entries, len(runs) > len(sharing), _aligned(blocks)
+        )  # fmt: skip
 
 
-def _merged(parts: list[_Draft]) -> _Draft:
-    """Layers of one shape as one, blocks of one parameter set beside each other."""
-    order = sorted(((part, g) for part in parts for g in range(len(part.sets))), key=lambda x: x[0].sets[x[1]])
-    first = parts[0]
-
-    def gathered(name: str, per: int = 1) -> list[Any]:
-        return [getattr(part, name)[g * per + t] for part, g in order for t in range(per)]
-
-    lists: dict[str, Any] = {f.name: gathered(f.name) for f in fields(_Draft) if isinstance(getattr(first, f.name), list)}
-    lists["factors"], lists["uses"] = gathered("factors", first.terms), gathered("uses", first.terms)
-    return replace(first, **lists)
+def _runs(sharing: list[list[T]], nodes: int, width: int) -> Iterator[list[T]]:
+    """Runs of terms that share weights: long, but enough of them to fill the chip."""
+    tiles = -(-nodes // 128) * -(-width // 128) * len(sharing)
+    parts = max(1, FILL // tiles)
+    for terms in sharing:
+        step = max(1, -(-len(terms) // parts))
+        yield from (terms[i : i + step] for i in range(0, len(terms), step))
 
 
-def _draft(layer: Layer, values: dict[int, int], elements: dict[int, int]) -> _Draft:
+def _rows(tables: tuple[SumTable, ...], starts: list[int], device: torch.device) -> tuple[FusedRows, ...]:
+    whole: list[tuple[Tensor, int, Tensor]] = []
+    rows = []
+    for table, start in zip(tables, starts, strict=False):
+        sets, nodes, elements = table.shape
+        at = start + torch.arange(sets * nodes) * elements
+        learns = torch.ones(sets, dtype=torch.bool) if table.trainable is None else table.trainable.cpu()
+        part = (at, elements, learns.repeat_interleave(nodes))
+        if (support := table.choice.kernel.support()) is None:
+            whole.append(part)
+        else:
+            rows.append(_joined([part], support, device))
+    return (_joined(whole, None, device), *rows) if whole else tuple(rows)
+
+
+def _joined(parts: list[tuple[Tensor, int, Tensor]], support: Tensor | None, device: torch.device) -> FusedRows:
+    lengths = torch.cat([torch.full((len(at),), length) for at, length, _ in parts])
+    return FusedRows(
+        torch.cat([at for at, _, _ in parts]).to(device),
+        lengths.to(device, torch.int32),
+        torch.cat([learns for _, _, learns in parts]).to(device, torch.int32),
+        int(lengths.max()),
+        None if support is None else support.to(device),
+    )
+
+
+def _aligned(blocks: list[_Block]) -> bool:
+    return all(block.weights % 16 == 0 and block.width % 16 == 0 for block in blocks)
+
+
+def _blocks(
+    layer: Layer,
+    sum_tables: tuple[SumTable, ...],
+    starts: list[int],
+    values: dict[int, int],
+    elements: dict[int, int],
+) -> Iterator[_Block]:
     groups, terms = _groups(layer), _terms(layer)
-    factors: list[list[tuple[int, int]]] = [[] for _ in range(groups * len(terms))]
-    uses: list[list[int]] = [[] for _ in range(groups * len(terms))]
+    held = [[_Term([], [], layer.unit + g) for _ in terms] for g in range(groups)]
     for t, term in enumerate(terms):
         for factor in term.factors:
             for g, (row, unit) in enumerate(zip(_numbers(factor.rows), _numbers(factor.units), strict=True)):
-                factors[g * len(terms) + t].append((values[factor.width] + row * factor.width, unit))
+                held[g][t].factors.append((values[factor.width] + row * factor.width, unit))
         for leaf in term.leaves:
             for g in range(groups):
-                uses[g * len(terms) + t].append(leaf.first_use + g)
+                held[g][t].uses.append(leaf.first_use + g)
     pulls: list[list[tuple[int, int, int]]] = [[] for _ in range(groups)]
     for pull in layer.pulls:
         for g, row in zip(pull.order, _numbers(pull.rows), strict=True):
@@ -188,23 +293,25 @@ def _draft(layer: Layer, values: dict[int, int], elements: dict[int, int]) -> _D
     columns = [-1] * groups
     for block, column in layer.outputs:
         columns[block] = column
-    tables = {f.table for t in terms for f in t.leaves}
-    return _Draft(
-        isinstance(layer, SumLayer),
-        layer.nodes,
-        terms[0].width,
-        len(terms),
-        layer.table if isinstance(layer, SumLayer) else 0,
-        tables.pop() if tables else None,
-        [values[layer.nodes] + (layer.value_row + g) * layer.nodes for g in range(groups)],
-        [layer.unit + g for g in range(groups)],
-        [elements[layer.elements] + (layer.element_row + g) * layer.elements for g in range(groups)],
-        factors,
-        uses,
-        _numbers(layer.parameters) if isinstance(layer, SumLayer) else [0] * groups,
-        pulls,
-        columns,
-    )
+    leaf_table = min((f.table for t in terms for f in t.leaves), default=None)
+    is_sum = isinstance(layer, SumLayer)
+    table = layer.table if isinstance(layer, SumLayer) else 0
+    sets = _numbers(layer.parameters) if isinstance(layer, SumLayer) else [0] * groups
+    for g in range(groups):
+        yield _Block(
+            is_sum,
+            layer.nodes,
+            terms[0].width,
+            leaf_table,
+            values[layer.nodes] + (layer.value_row + g) * layer.nodes,
+            layer.unit + g,
+            elements[layer.elements] + (layer.element_row + g) * layer.elements,
+            held[g],
+            pulls[g],
+            columns[g],
+            table,
+            starts[table] + sets[g] * layer.nodes * layer.elements if is_sum else 0,
+        )
 
 
 def _terms(layer: Layer) -> tuple[Term, ...]:
@@ -224,7 +331,3 @@ def _groups(layer: Layer) -> int:
 
 def _numbers(rows: Rows) -> list[int]:
     return list(range(rows.start, rows.stop, rows.step or 1)) if isinstance(rows, slice) else [int(r) for r in rows.tolist()]
-
-
-def _starts(runs: list[list[tuple[int, int]]] | list[list[int]] | list[list[tuple[int, int, int]]]) -> list[int]:
-    return [0, *accumulate(len(run) for run in runs)]

@@ -12,8 +12,10 @@ levels costs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import prod
 from typing import TypeAlias
 
 import torch
@@ -164,6 +166,15 @@ class SumTable:
     @property
     def shape(self) -> tuple[int, ...]:
         return (len(self.parameters), *self.choice.kernel.form())
+
+
+def weight_starts(tables: Sequence[SumTable]) -> list[int]:
+    """Where each table begins when the weights of all lie in one buffer, and the buffer's end, in weights."""
+    starts = [0]
+    for table in tables:
+        # A multiple of 64 keeps whatever a GPU loads at once within a table.
+        starts.append(starts[-1] + -(-prod(table.shape) // 64) * 64)
+    return starts
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,7 @@
 """Training passes on a GPU: one launch a layer, captured in CUDA graphs after the first step of a shape.
 
-The passes of ``upward.py`` and ``downward.py`` keep elements in memory; these recompute them, and store values, scales and
-flows only. A layer in which a linear sum nearly vanished raises a flag, and the batch is evaluated again by the exact
-passes: nothing is clamped.
+Elements of sums, and flows by value, are stored once, in the precision of the matrix products that read them. A layer in
+which a linear sum nearly vanished raises a flag, and the batch is evaluated again by the exact passes: nothing is clamped.
 """
 
 from __future__ import annotations
@@ -108,15 +107,14 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     def work() -> None:
         p.seeds.copy_(torch.isfinite(up.device_likelihood))
         if fresh:
-            for layer in fused.edges:
-                if layer.shared:  # the others are written
-                    statistics.weights[layer.table].zero_()
+            for table in fused.shared:  # the others are written
+                statistics.weights[table].zero_()
             for counts in statistics.leaves:
                 counts.zero_()
         for layer in reversed(fused.layers):
             flow_through(p, layer)
-        for layer in fused.edges:
-            count_edges(p, layer, fresh)
+        for edges in fused.edges:
+            count_edges(p, edges, fresh)
 
     key = ("down", fresh, *_key(program, up.parameters, p, up.workspace, statistics))
     up.workspace.graphs.run(key, work, program.device)
@@ -128,8 +126,8 @@ def _key(
     program: Program, parameters: Parameters, batch: Batch | Pass, workspace: Workspace, s: Statistics | None
 ) -> tuple[Hashable, ...]:
     """Everything that a captured pass has baked in: the program, the batch size, and where tensors lie."""
-    tables = [*parameters.weights, *(t for t in parameters.lookups if t is not None)]
-    tables += [] if s is None else [*s.weights, *s.leaves]
+    tables = [parameters.flat, parameters.operands, *(t for t in parameters.lookups if t is not None)]
+    tables += [] if s is None else [s.flat, *s.leaves]
     return (program, batch.size, workspace.moves, *(t.data_ptr() for t in tables))
 
 
@@ -140,7 +138,6 @@ def _buffers(
 
     assert program.fused is not None
     device, size, dtype = program.device, batch.size, program.dtype
-    fast = program.fused.precision == "fast" and device.type == "cuda"
     training = statistics is not None
 
     def flat(name: str, count: int, kind: torch.dtype) -> Tensor:
@@ -153,25 +150,25 @@ def _buffers(
         if held.data_ptr() != code.data_ptr():
             held.copy_(code)
         codes.append(held)
-    lookups = tuple(t for t in parameters.lookups if t is not None)
-    values = flat("values", size * sum(w * r for w, r in program.value_rows.items()), dtype)
-    flows = flat("flows", size * sum(w * r for w, r in program.element_rows.items()) if training else 1, dtype)
-    scales = workspace.get("scales", (program.num_units, size), torch.float64, device)
-    seeds = workspace.get("seeds", (size, program.circuit.num_outputs), dtype, device)
-    flags = workspace.get("flags", (2,), torch.int32, device)
-    edge_counts = () if statistics is None else tuple(statistics.weights)
-    leaf_counts = () if statistics is None else tuple(statistics.leaves)
+    nodes = sum(w * r for w, r in program.value_rows.items())
+    elements = sum(w * r for w, r in program.element_rows.items())
+    operand = program.fused.operands
+    # Flows lie in [0, 1], where float16 is eight times finer than bfloat16; what is below 6e-8 does not matter.
+    flow = torch.float16 if operand == torch.bfloat16 else dtype
     return Pass(
         size,
-        values,
-        flows,
-        scales,
-        seeds,
-        parameters.weights,
-        lookups,
+        flat("values", size * nodes, dtype),
+        flat("ratios", size * nodes if training else 1, operand),
+        flat("elements", size * elements, operand),
+        flat("flows", size * elements if training else 1, flow),
+        workspace.get("scales", (program.fused.num_scales, size), torch.float64, device),
+        workspace.get("seeds", (size, program.circuit.num_outputs), dtype, device),
+        parameters.flat,
+        parameters.flat if statistics is None else statistics.flat,
+        parameters.operands,
+        tuple(t for t in parameters.lookups if t is not None),
         tuple(codes),
-        flags,
-        edge_counts,
-        leaf_counts,
-        "fast" if fast else "exact",
+        workspace.get("flags", (2,), torch.int32, device),
+        () if statistics is None else tuple(statistics.leaves),
+        program.fused.precision,
     )

@@ -36,7 +36,7 @@ def max_product(program: Program, parameters: Parameters, batch: Batch, workspac
         if best is not None:
             best[:, -1] = best[:, :-1].amax(1)
         lookups.append(best)
-    modes = Parameters(parameters.weights, parameters.leaves, tuple(lookups))
+    modes = Parameters(parameters.weights, parameters.leaves, tuple(lookups), parameters.flat, parameters.operands)
     act = prepare(program, modes, batch, workspace or Workspace(), True, MAX_RULE)
     logs = [w.log() for w in parameters.weights]
 

@@ -12,7 +12,7 @@ from pcbench_kernels.cpu.em import least_mass, sum_update
 from ..compile import LeafTable, SumTable
 from ..errors import DataError, OptionError, hinted
 from .fused_update import FusedUpdate
-from .model import Model, Parameters, lookup_table
+from .model import Model, Parameters, lookup_table, weight_storage
 from .statistics import Statistics
 from .workspace import chunk_bytes
 
@@ -50,12 +50,15 @@ def maximise(
         raise OptionError("recycle must be a model of the same program")
     spare = recycle.parameters if recycle is not None and recycle is not model else None
     fused = FusedUpdate(program, step_size, pseudocount) if program.fused is not None else None
-    weights = []
-    for t, sums in enumerate(program.sum_tables):
-        out = torch.empty_like(old.weights[t]) if spare is None else spare.weights[t]
-        if fused is None or not fused.sums(sums, old.weights[t], statistics.weights[t], out):
-            _update_sums(sums, old.weights[t], statistics.weights[t], step_size, pseudocount, out)
-        weights.append(out)
+    flat, weights = weight_storage(program) if spare is None else (spare.flat, list(spare.weights))
+    operands = flat
+    if fused is None:
+        for t, sums in enumerate(program.sum_tables):
+            _update_sums(sums, old.weights[t], statistics.weights[t], step_size, pseudocount, weights[t])
+    else:
+        if old.operands.dtype != flat.dtype:
+            operands = torch.empty_like(old.operands) if spare is None else spare.operands
+        fused.sums(old.flat, statistics.flat, flat, operands)
     leaves, lookups = [], []
     for t, leaf in enumerate(program.leaf_tables):
         out = torch.empty_like(old.leaves[t]) if spare is None else spare.leaves[t]
@@ -68,7 +71,7 @@ def maximise(
         lookups.append(table)
     if fused is not None:
         fused.require_finite()
-    return Model(program, Parameters(tuple(weights), tuple(leaves), tuple(lookups)))
+    return Model(program, Parameters(tuple(weights), tuple(leaves), tuple(lookups), flat, operands))
 
 
 def _pieces(tensor: Tensor) -> range:

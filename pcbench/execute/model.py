@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 import torch
 from torch import Tensor
 
 from ..circuit import Circuit, Parameter, SumBlock, check_weights, initial_values
-from ..compile import LeafTable, Program, compile
+from ..compile import LeafTable, Program, compile, weight_starts
 from ..errors import CircuitError, ParameterError, hinted
 from ..scope import Finite
 
@@ -21,12 +22,16 @@ class Parameters:
     Attributes:
         weights: one tensor ``[P, *form]`` for each sum table, linear domain.
         leaves: one tensor ``[P, S, N]`` for each leaf table.
+        flat: all weights in one buffer, of which ``weights`` are views, in the order of :func:`weight_starts`.
+        operands: ``flat`` as fused matrix products read it: in bfloat16 where they are fast, otherwise ``flat`` itself.
         lookups: for each leaf table over a finite domain, log probabilities ``[P, C+1, N]``; the last row is 0: « missing ».
     """
 
     weights: tuple[Tensor, ...]
     leaves: tuple[Tensor, ...]
     lookups: tuple[Tensor | None, ...]
+    flat: Tensor
+    operands: Tensor
 
     @cached_property
     def smallest(self) -> tuple[float, ...]:
@@ -38,6 +43,19 @@ class Parameters:
         """Memory held, lookup tables included, in bytes."""
         held = [*self.weights, *self.leaves, *(t for t in self.lookups if t is not None)]
         return sum(t.numel() * t.element_size() for t in held)
+
+
+def weight_storage(program: Program, zero: bool = False) -> tuple[Tensor, list[Tensor]]:
+    """One buffer for the weights of all sum tables, and its views as tables ``[P, *form]``."""
+    starts = weight_starts(program.sum_tables)
+    make = torch.zeros if zero else torch.empty
+    flat = make(starts[-1], dtype=program.dtype, device=program.device)
+    return flat, [flat[a : a + prod(t.shape)].view(t.shape) for a, t in zip(starts, program.sum_tables, strict=False)]
+
+
+def operands_of(program: Program, flat: Tensor) -> Tensor:
+    """What fused matrix products read: see :class:`Parameters`."""
+    return flat if program.fused is None else flat.to(program.fused.operands)
 
 
 def lookup_table(table: LeafTable, leaves: Tensor, out: Tensor | None = None) -> Tensor | None:
@@ -96,12 +114,10 @@ class Model:
 
     @classmethod
     def _packed(cls, program: Program, values: dict[Parameter, Tensor]) -> Model:
-        weights = []
-        for sums in program.sum_tables:
-            stored = torch.empty(sums.shape, dtype=program.dtype, device=program.device)
+        flat, weights = weight_storage(program)
+        for sums, stored in zip(program.sum_tables, weights, strict=True):
             for row, parameter in enumerate(sums.parameters):
                 stored[row] = sums.choice.kernel.pack(values[parameter].to(program.device, program.dtype))
-            weights.append(stored)
         leaves = []
         for leaf in program.leaf_tables:
             stored = torch.empty(leaf.shape, dtype=program.dtype, device=program.device)
@@ -109,7 +125,7 @@ class Model:
                 stored[row] = values[parameter].to(program.dtype)
             leaves.append(stored)
         lookups = tuple(lookup_table(t, v) for t, v in zip(program.leaf_tables, leaves, strict=True))
-        return cls(program, Parameters(tuple(weights), tuple(leaves), lookups))
+        return cls(program, Parameters(tuple(weights), tuple(leaves), lookups, flat, operands_of(program, flat)))
 
     @property
     def circuit(self) -> Circuit:
@@ -139,8 +155,11 @@ class Model:
     def clone(self) -> Model:
         """A copy that shares no memory with this model."""
         p = self.parameters
+        flat, weights = weight_storage(self.program)
+        flat.copy_(p.flat)
         lookups = tuple(None if t is None else t.clone() for t in p.lookups)
-        return Model(self.program, Parameters(tuple(w.clone() for w in p.weights), tuple(v.clone() for v in p.leaves), lookups))
+        leaves = tuple(v.clone() for v in p.leaves)
+        return Model(self.program, Parameters(tuple(weights), leaves, lookups, flat, operands_of(self.program, flat)))
 
     @cached_property
     def description(self) -> str:

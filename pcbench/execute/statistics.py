@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..compile import LeafTable, Program
 from ..errors import OptionError
+from .model import weight_storage
 
 
 @dataclass(eq=False)
@@ -18,6 +19,7 @@ class Statistics:
     Attributes:
         program: whose tables they fill.
         weights: for each sum table ``[P, *form]``, the flow through every edge, summed over rows.
+        flat: the buffer that ``weights`` are views of, in the order of :func:`weight_starts`.
         leaves: for each leaf table; over a finite domain ``[P, C+1, N]``, the flow into each node by category (the last
             one, « missing », is not used); otherwise float64 ``[P, 1+T, N]``: total flow, then sufficient statistics.
         rows: number of data rows (or their total weight).
@@ -27,17 +29,18 @@ class Statistics:
     program: Program
     weights: list[Tensor]
     leaves: list[Tensor]
+    flat: Tensor
     rows: float = 0.0
     log_likelihood: float = 0.0
 
     @classmethod
     def zeros(cls, program: Program) -> Statistics:
         """Statistics of no data."""
-        weights = [torch.zeros(t.shape, dtype=program.dtype, device=program.device) for t in program.sum_tables]
+        flat, weights = weight_storage(program, zero=True)
         leaves = [
             torch.zeros(_leaf_shape(t), dtype=_leaf_dtype(t, program), device=program.device) for t in program.leaf_tables
         ]
-        return cls(program, weights, leaves)
+        return cls(program, weights, leaves, flat)
 
     def add_(self, other: Statistics) -> Statistics:
         """Add another batch's statistics to these."""

@@ -11,6 +11,7 @@ import argparse
 import functools
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def build(case: str) -> Circuit:
 def check(model: Model, data: torch.Tensor, exact: pcbench.Program) -> dict[str, float]:
     """Relative errors: fast and exact log-likelihoods against float64, fast counts against exact ones."""
     few = data[:8]
-    other = Model(exact, model.parameters)
+    other = Model(exact, replace(model.parameters, operands=model.parameters.flat))
     truth = forward(model.recompiled(pcbench.compile(model.circuit, dtype=torch.float64)), few)
     out = {"fast": _off(forward(model, few), truth), "exact": _off(forward(other, few), truth)}
     one, _ = expectation(model, data[:67])
@@ -66,11 +67,35 @@ def run(case: str, batch: int) -> dict[str, Any]:
     return row
 
 
-#: Kernel → tiles to try: see ``pcbench_kernels.gpu.launch.TILES``.
-SWEEP = {
-    "forward": [(16, 64, 64, 4), (32, 64, 64, 4), (32, 128, 64, 4), (32, 256, 64, 8), (64, 128, 128, 8), (64, 64, 64, 4)],
-    "downward": [(16, 64, 64, 4), (32, 64, 64, 4), (32, 128, 64, 4), (32, 128, 64, 8), (64, 64, 64, 4), (64, 128, 32, 8)],
-    "edges": [(32, 64, 64, 4), (64, 64, 64, 4), (64, 128, 128, 8), (32, 128, 64, 4), (64, 128, 64, 8), (32, 64, 128, 4)],
+#: Kernel → its function, and tiles to try: see ``pcbench_kernels.gpu.launch.TILES``.
+SWEEP: dict[str, tuple[str, list[tuple[int, ...]]]] = {
+    "narrow forward": (
+        "narrow_sum_forward",
+        [
+            (32, 64, 256, 4, 3),
+            (32, 128, 256, 8, 2),
+            (64, 64, 256, 8, 3),
+            (64, 64, 256, 4, 3),
+            (16, 64, 256, 4, 3),
+            (32, 32, 256, 4, 3),
+        ],
+    ),
+    "narrow flow": (
+        "narrow_sum_flow",
+        [(32, 256, 64, 4, 3), (32, 256, 128, 8, 2), (64, 256, 64, 8, 3), (16, 256, 64, 4, 3), (32, 256, 32, 4, 3)],
+    ),
+    "wide forward": (
+        "wide_sum_forward",
+        [(128, 128, 64, 8, 3), (64, 256, 64, 8, 3), (64, 64, 64, 4, 4), (128, 128, 64, 4, 3), (128, 256, 64, 8, 3)],
+    ),
+    "wide flow": (
+        "wide_sum_flow",
+        [(128, 128, 64, 8, 3), (64, 256, 64, 8, 3), (64, 64, 64, 4, 4), (128, 128, 64, 4, 3), (128, 256, 64, 8, 3)],
+    ),
+    "edges": (
+        "edge_flow",
+        [(128, 256, 64, 8, 3), (128, 128, 64, 4, 4), (64, 128, 64, 4, 4), (64, 256, 64, 8, 3), (128, 128, 128, 8, 2)],
+    ),
 }
 
 
@@ -78,13 +103,13 @@ def sweep(case: str, batch: int) -> None:
     """Time of each kernel under one tile after the other, the others at their usual one."""
     from pcbench_kernels.gpu import launch
 
-    for kernel, tiles in SWEEP.items():
+    for kernel, (function, tiles) in SWEEP.items():
         usual = launch.TILES["fast"][kernel]
         for tile in [usual, *tiles]:
-            launch.TILES["fast"][kernel] = tile
+            launch.TILES["fast"][kernel] = launch.Tile(*tile)
             try:
                 print(f"  {kernel} {tile}", end="")
-                profile(case, batch, {"forward": "sum_forward", "downward": "element_flow", "edges": "edge_flow"}[kernel])
+                profile(case, batch, function)
             except Exception as error:  # too much shared memory, say
                 print(f"  {type(error).__name__}")
         launch.TILES["fast"][kernel] = usual

@@ -13,18 +13,21 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from pcbench_kernels.gpu import PRECISIONS
-from pcbench_kernels.gpu.backward import edge_flow, element_flow
-from pcbench_kernels.gpu.forward import sum_forward
+from pcbench_kernels.gpu.backward import edge_flow, narrow_sum_flow, wide_sum_flow
+from pcbench_kernels.gpu.forward import narrow_sum_forward, wide_sum_forward
 from pcbench_kernels.gpu.launch import TILES
 
-POINTERS = {"values": "*fp32", "scales": "*fp64", "weights": "*fp32", "lookup": "*fp32", "suspect": "*i32", "flows": "*fp32",
-            "seeds": "*fp32", "counts": "*fp32", "out": "*fp32"}  # fmt: skip
-NUMBERS = {"B": "i32", "NODES": "i32", "ELEMENTS": "i32", "WIDTH": "i32", "TERMS": "i32", "OUTPUTS": "i32", "least": "fp32"}
+POINTERS = {"values": "*fp32", "scales": "*fp64", "lookup": "*fp32", "suspect": "*i32", "seeds": "*fp32", "counts": "*fp32",
+            "out": "*fp32"}  # fmt: skip
+OPERANDS = ("weights", "elements", "ratios")
+NUMBERS = {"B": "i32", "NODES": "i32", "WIDTH": "i32", "OUTPUTS": "i32", "least": "fp32"}
 #: Kernel → its entry among the tiles, and the names of their sides there.
 KERNELS = {
-    sum_forward: ("forward", ("BN", "BM", "BK")),
-    element_flow: ("downward", ("BN", "BE", "BK")),
-    edge_flow: ("edges", ("BK", "BM", "BE")),
+    narrow_sum_forward: ("narrow forward", ("BN", "BM", "BK")),
+    wide_sum_forward: ("wide forward", ("BN", "BM", "BK")),
+    narrow_sum_flow: ("narrow flow", ("BN", "BM", "BE")),
+    wide_sum_flow: ("wide flow", ("BN", "BE", "BK")),
+    edge_flow: ("edges", ("BM", "BE", "BK")),
 }
 
 
@@ -32,22 +35,32 @@ def compiled(capability: int, precision: str) -> dict[str, list[str]]:
     """Kernel → the Tensor Core instructions in its PTX."""
     found = {}
     for kernel, (entry, sides) in KERNELS.items():
-        *extents, warps = TILES[precision][entry]
-        operand, multiply = PRECISIONS[precision]
+        *extents, warps, stages = TILES[precision][entry]
         fixed = {
             **dict(zip(sides, extents, strict=True)),
-            "OPERAND": operand,
-            "PRECISION": multiply,
+            "PRECISION": PRECISIONS[precision],
             "KEEP": True,
             "ADD": False,
+            "MANY": True,
+            "ALIGNED": True,
+            "EARLY": capability >= 90,
         }
         fixed = {name: value for name, value in fixed.items() if name in kernel.arg_names}
-        kinds = {n: NUMBERS.get(n) or POINTERS.get(n, "*i64") for n in kernel.arg_names}
+        fast = precision == "fast"
+        pointers = {**POINTERS, **dict.fromkeys(OPERANDS, "*bf16" if fast else "*fp32"), "flows": "*fp16" if fast else "*fp32"}
+        if kernel is edge_flow:
+            pointers["weights"] = "*fp32"
+        kinds = {n: NUMBERS.get(n) or pointers.get(n, "*i64") for n in kernel.arg_names}
         signature = {n: "constexpr" if n in fixed else kind for n, kind in kinds.items()}
         places = {(kernel.arg_names.index(n),): value for n, value in fixed.items()}
-        source = ASTSource(kernel, signature, places)
-        ptx = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps}).asm["ptx"]
+        # As at a launch of ordinary sizes: pointers and extents are multiples of 16.
+        aligned = {(i,): [["tt.divisibility", 16]] for i, n in enumerate(kernel.arg_names) if n not in fixed and n != "least"}
+        source = ASTSource(kernel, signature, places, aligned)
+        options = {"num_warps": warps, "num_stages": stages}
+        built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+        ptx = built.asm["ptx"]
         found[kernel.fn.__name__] = [name for name in ("mma.sync", "wgmma", "tcgen05.mma") if name in ptx]
+        print(kernel.fn.__name__, built.metadata.shared, file=sys.stderr)
     return found
 
 

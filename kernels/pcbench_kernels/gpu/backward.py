@@ -5,7 +5,15 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import factor_scale, flow_per_value, log_elements, node_flow
+from .elements import follow, node_flow, per_value, relative_scale, weight_rows
+
+
+@triton.jit
+def count_leaves(counts, codes, uses, u0, u1, flow, b, b_in, k, mask, B, WIDTH):
+    """Adds the flow of elements to the counts of the categories that their leaves saw."""
+    for u in range(u0, u1):
+        code = tl.load(codes + tl.load(uses + u) * B + b, mask=b_in, other=0)
+        tl.atomic_add(counts + code[:, None] * WIDTH + k[None, :], flow, mask=mask, sem="relaxed")
 
 
 @triton.jit
@@ -27,6 +35,7 @@ def product_flow(
     OUTPUTS,
     BN: tl.constexpr,
     BM: tl.constexpr,
+    EARLY: tl.constexpr,
 ):
     """Flow of a product or a vector of leaves, added up from all parents; added to the counts of its leaves."""
     blocks = tl.cdiv(B, BN)
@@ -38,27 +47,27 @@ def product_flow(
     b = b.to(tl.int64)
     p0 = tl.load(pull_start + g)
     p1 = tl.load(pull_start + g + 1)
+    u0 = tl.load(use_start + g)
+    u1 = tl.load(use_start + g + 1)
     column = tl.load(seed_columns + g)
+    element = tl.load(elements_at + g)
+    follow(EARLY)
     flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM)
-    for u in range(tl.load(use_start + g), tl.load(use_start + g + 1)):
-        code = tl.load(codes + tl.load(uses + u) * B + b, mask=b_in, other=0)
-        tl.atomic_add(counts + code[:, None] * NODES + n[None, :], flow, mask=mask, sem="relaxed")
-    tl.store(flows + tl.load(elements_at + g) * B + b[:, None] * NODES + n[None, :], flow, mask=mask)
+    count_leaves(counts, codes, uses, u0, u1, flow, b, b_in, n, mask, B, NODES)
+    tl.store(flows + element * B + b[:, None] * NODES + n[None, :], flow.to(flows.dtype.element_ty), mask=mask)
 
 
 @triton.jit
-def element_flow(
+def narrow_sum_flow(
     values,
-    scales,
+    ratios,
+    elements,
     weights,
-    lookup,
+    weights_at,
     codes,
-    factor_start,
-    factors,
-    units,
     use_start,
     uses,
-    sets,
+    counts,
     flows,
     seeds,
     pull_start,
@@ -67,137 +76,210 @@ def element_flow(
     pull_offsets,
     seed_columns,
     nodes_at,
-    units_at,
-    counts,
     elements_at,
     B,
     NODES,
-    ELEMENTS,
     WIDTH,
-    TERMS,
     OUTPUTS,
     BN: tl.constexpr,
+    BM: tl.constexpr,
     BE: tl.constexpr,
-    BK: tl.constexpr,
-    OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
     KEEP: tl.constexpr,
+    ALIGNED: tl.constexpr,
+    EARLY: tl.constexpr,
 ):
-    """``f[e] = x[e]·Σ_n w[n,e]·F[n]/y[n]``, stored for the children that pull it, and added to the counts of fused leaves."""
+    """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay in registers, and are stored.
+
+    Flows are stored for the children that pull them (``KEEP``), and added to the counts of fused leaves.
+    """
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
-    tiles = tl.cdiv(WIDTH, BE)
-    t = tl.program_id(1) // tiles
-    k = (tl.program_id(1) % tiles) * BE + tl.arange(0, BE)
+    n = tl.arange(0, BM)
     b_in = b < B
-    k_in = k < WIDTH
+    n_in = n < NODES
+    mask = b_in[:, None] & n_in[None, :]
     b = b.to(tl.int64)
-    at = g * TERMS + t
-    f0 = tl.load(factor_start + at)
-    f1 = tl.load(factor_start + at + 1)
-    u0 = tl.load(use_start + at)
-    u1 = tl.load(use_start + at + 1)
+    p0 = tl.load(pull_start + g)
+    p1 = tl.load(pull_start + g + 1)
+    u0 = tl.load(use_start + g)
+    u1 = tl.load(use_start + g + 1)
+    column = tl.load(seed_columns + g)
+    w = weights + weight_rows(weights_at, g, ALIGNED)
+    element = tl.load(elements_at + g)
+    rows = tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :]
+    y = tl.load(values + rows, mask=mask, other=0.0)
+    follow(EARLY)
+    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM)
+    r = per_value(flow, y).to(ratios.dtype.element_ty)
+    tl.store(ratios + rows, r, mask=mask)
+    for k0 in range(0, WIDTH, BE):
+        k = k0 + tl.arange(0, BE)
+        k_in = k < WIDTH
+        inside = b_in[:, None] & k_in[None, :]
+        where = element * B + b[:, None] * WIDTH + k[None, :]
+        tile = tl.load(w + n[:, None] * WIDTH + k[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
+        x = tl.load(elements + where, mask=inside, other=0.0)
+        total = tl.dot(r, tile, input_precision=PRECISION) * x
+        if KEEP:
+            tl.store(flows + where, total.to(flows.dtype.element_ty), mask=inside)
+        count_leaves(counts, codes, uses, u0, u1, total, b, b_in, k, inside, B, WIDTH)
+
+
+@triton.jit
+def flow_ratio(
+    values,
+    ratios,
+    flows,
+    seeds,
+    pull_start,
+    pull_rows,
+    pull_widths,
+    pull_offsets,
+    seed_columns,
+    nodes_at,
+    B,
+    NODES,
+    OUTPUTS,
+    BN: tl.constexpr,
+    BM: tl.constexpr,
+    EARLY: tl.constexpr,
+):
+    """``r = F/y`` of a layer's nodes."""
+    blocks = tl.cdiv(B, BN)
+    g = (tl.program_id(0) // blocks).to(tl.int64)
+    b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
+    n = tl.program_id(1) * BM + tl.arange(0, BM)
+    mask = (b < B)[:, None] & (n < NODES)[None, :]
+    b = b.to(tl.int64)
     p0 = tl.load(pull_start + g)
     p1 = tl.load(pull_start + g + 1)
     column = tl.load(seed_columns + g)
-    node = tl.load(nodes_at + g)
-    scale = tl.load(scales + tl.load(units_at + g) * B + b, mask=b_in, other=0.0)
-    w = weights + tl.load(sets + g) * NODES * ELEMENTS + t * WIDTH
-    v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN, BE)
-    shift = (factor_scale(scales, units, f0, f1, b, b_in, B, BN) - scale).to(tl.float32)
-    x = tl.exp(v + shift[:, None])
+    rows = tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :]
+    y = tl.load(values + rows, mask=mask, other=0.0)
+    follow(EARLY)
+    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM)
+    tl.store(ratios + rows, per_value(flow, y).to(ratios.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def wide_sum_flow(
+    ratios,
+    scales,
+    elements,
+    weights,
+    weights_at,
+    codes,
+    use_start,
+    uses,
+    counts,
+    flows,
+    nodes_at,
+    units_at,
+    elements_at,
+    group_of,
+    term_start,
+    term_units,
+    B,
+    NODES,
+    WIDTH,
+    BN: tl.constexpr,
+    BE: tl.constexpr,
+    BK: tl.constexpr,
+    PRECISION: tl.constexpr,
+    KEEP: tl.constexpr,
+    MANY: tl.constexpr,
+    ALIGNED: tl.constexpr,
+    EARLY: tl.constexpr,
+):
+    """The same from ratios in memory, of any number of terms.
+
+    Elements of blocks of many terms are brought to the scale of their block in memory, as edge counts need them.
+    """
+    blocks = tl.cdiv(B, BN)
+    t = (tl.program_id(0) // blocks).to(tl.int64)
+    b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
+    k = tl.program_id(1) * BE + tl.arange(0, BE)
+    b_in = b < B
+    k_in = k < WIDTH
+    mask = b_in[:, None] & k_in[None, :]
+    b = b.to(tl.int64)
+    g = tl.load(group_of + t)
+    t0 = tl.load(term_start + g)
+    stride = (tl.load(term_start + g + 1) - t0) * WIDTH
+    u0 = tl.load(use_start + t)
+    u1 = tl.load(use_start + t + 1)
+    w = weights + weight_rows(weights_at, g, ALIGNED) + (t - t0) * WIDTH
+    r = ratios + tl.load(nodes_at + g) * B
+    where = tl.load(elements_at + g) * B + b[:, None] * stride + ((t - t0) * WIDTH + k)[None, :]
+    x = tl.load(elements + where, mask=mask, other=0.0)
+    if MANY:
+        x *= relative_scale(scales, tl.load(term_units + t), tl.load(units_at + g), b, b_in, B)[:, None]
+        tl.store(elements + where, x.to(elements.dtype.element_ty), mask=mask)
+    follow(EARLY)
     total = tl.zeros((BN, BE), tl.float32)
     for n0 in range(0, NODES, BK):
         n = n0 + tl.arange(0, BK)
         n_in = n < NODES
-        tile = tl.load(w + n[:, None] * ELEMENTS + k[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
-        r = flow_per_value(
-            values, flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, node, b, n,
-            b_in[:, None] & n_in[None, :], B, NODES, OUTPUTS, BN, BK,
-        )  # fmt: skip
-        total = tl.dot(r.to(OPERAND), tile.to(OPERAND), total, input_precision=PRECISION)
+        left = tl.load(r + b[:, None] * NODES + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
+        right = tl.load(w + n[:, None] * stride + k[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
+        total = tl.dot(left, right, total, input_precision=PRECISION)
     total *= x
-    mask = b_in[:, None] & k_in[None, :]
     if KEEP:
-        where = flows + tl.load(elements_at + g) * B + b[:, None] * ELEMENTS + t * WIDTH + k[None, :]
-        tl.store(where, total, mask=mask)
-    for u in range(u0, u1):
-        code = tl.load(codes + tl.load(uses + u) * B + b, mask=b_in, other=0)
-        tl.atomic_add(counts + code[:, None] * WIDTH + k[None, :], total, mask=mask, sem="relaxed")
+        tl.store(flows + where, total.to(flows.dtype.element_ty), mask=mask)
+    count_leaves(counts, codes, uses, u0, u1, total, b, b_in, k, mask, B, WIDTH)
 
 
 @triton.jit
 def edge_flow(
-    values,
-    scales,
+    ratios,
+    elements,
     weights,
-    lookup,
-    codes,
-    factor_start,
-    factors,
-    units,
-    use_start,
-    uses,
-    sets,
-    flows,
-    seeds,
-    pull_start,
-    pull_rows,
-    pull_widths,
-    pull_offsets,
-    seed_columns,
-    nodes_at,
-    units_at,
-    run_start,
     out,
+    run_start,
+    nodes_at,
+    elements_at,
+    offsets,
+    strides,
+    weights_at,
     B,
     NODES,
-    ELEMENTS,
     WIDTH,
-    TERMS,
-    OUTPUTS,
     BM: tl.constexpr,
     BE: tl.constexpr,
     BK: tl.constexpr,
-    OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
     ADD: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ):
-    """``w[n,e]·Σ_g Σ_b (F/y)[g,b,n]·x[g,b,e]`` over a run of blocks that share weights; written, or added."""
+    """``w[n,e]·Σ_g Σ_b r[g,b,n]·x[g,b,e]`` over a run of terms that share weights; written, or added."""
     tiles = tl.cdiv(WIDTH, BE)
-    run = tl.program_id(0) // (TERMS * tiles)
-    t = (tl.program_id(0) // tiles) % TERMS
+    run = tl.program_id(0) // tiles
     k = (tl.program_id(0) % tiles) * BE + tl.arange(0, BE)
     n = tl.program_id(1) * BM + tl.arange(0, BM)
     k_in = k < WIDTH
     n_in = n < NODES
     first = tl.load(run_start + run)
     total = tl.zeros((BM, BE), tl.float32)
-    for g in range(first, tl.load(run_start + run + 1)):
-        at = g * TERMS + t
-        f0 = tl.load(factor_start + at)
-        f1 = tl.load(factor_start + at + 1)
-        u0 = tl.load(use_start + at)
-        u1 = tl.load(use_start + at + 1)
-        p0 = tl.load(pull_start + g)
-        p1 = tl.load(pull_start + g + 1)
-        column = tl.load(seed_columns + g)
-        node = tl.load(nodes_at + g)
-        unit = tl.load(units_at + g)
+    for i in range(first, tl.load(run_start + run + 1)):
+        stride = tl.load(strides + i)
+        offset = tl.load(offsets + i)
+        if ALIGNED:
+            stride = tl.multiple_of(stride, 16)
+            offset = tl.multiple_of(offset, 16)
+        r = ratios + tl.load(nodes_at + i) * B
+        x = elements + tl.load(elements_at + i) * B + offset
         for b0 in range(0, B, BK):
             b = (b0 + tl.arange(0, BK)).to(tl.int64)
             b_in = b < B
-            v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BK, BE)
-            scale = tl.load(scales + unit * B + b, mask=b_in, other=0.0)
-            shift = (factor_scale(scales, units, f0, f1, b, b_in, B, BK) - scale).to(tl.float32)
-            x = tl.exp(v + shift[:, None])
-            r = flow_per_value(
-                values, flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, node, b, n,
-                b_in[:, None] & n_in[None, :], B, NODES, OUTPUTS, BK, BM,
-            )  # fmt: skip
-            total = tl.dot(tl.trans(r).to(OPERAND), x.to(OPERAND), total, input_precision=PRECISION)
-    where = tl.load(sets + first) * NODES * ELEMENTS + n[:, None] * ELEMENTS + t * WIDTH + k[None, :]
+            left = tl.load(r + b[:, None] * NODES + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
+            right = tl.load(x + b[:, None] * stride + k[None, :], mask=b_in[:, None] & k_in[None, :], other=0.0)
+            total = tl.dot(tl.trans(left), right, total, input_precision=PRECISION)
+    stride = tl.load(strides + first)
+    if ALIGNED:
+        stride = tl.multiple_of(stride, 16)
+    where = weight_rows(weights_at, first, ALIGNED) + n[:, None] * stride + k[None, :]
     mask = n_in[:, None] & k_in[None, :]
     total *= tl.load(weights + where, mask=mask, other=0.0)
     if ADD:

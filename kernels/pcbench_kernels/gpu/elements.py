@@ -1,7 +1,6 @@
-"""What every pass recomputes instead of storing: the log elements of a sum, gathered from its children.
+"""What several kernels read: log elements of a product, scales, and the flow that parents send.
 
-An element is a product: the sum of its factors' log values and of the log probabilities of the leaves fused into it. A
-factor is one number, the count of nodes laid out before it, since every node takes ``B`` values: its row of sample ``b``
+A factor is one number, the count of nodes laid out before it, since every node takes ``B`` values: its row of sample ``b``
 starts at ``node·B + b·width``.
 """
 
@@ -9,23 +8,36 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 
 @triton.jit
-def log_elements(
-    values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr
-):
-    """``[BN, BK]``: Σ factors' log values + Σ leaves' log probabilities; −∞ outside the term."""
-    mask = b_in[:, None] & k_in[None, :]
+def follow(EARLY: tl.constexpr):
+    """Waits for the launch before. Where ``EARLY``, a launch starts while the one before still runs, and what stands before
+    this line (addresses, weights, leaves: nothing that a launch of the same pass writes) overlaps with it."""
+    if EARLY:
+        gdc_wait()
+        gdc_launch_dependents()
+
+
+@triton.jit
+def log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr):
+    """``[BN, BK]``: Σ leaves' log probabilities."""
+    total = tl.zeros((BN, BK), tl.float32)
+    for u in range(u0, u1):
+        code = tl.load(codes + tl.load(uses + u) * B + b, mask=b_in, other=0)
+        total += tl.load(lookup + code[:, None] * WIDTH + k[None, :], mask=mask, other=0.0)
+    return total
+
+
+@triton.jit
+def log_factors(values, factors, f0, f1, b, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr):
+    """``[BN, BK]``: Σ factors' log values."""
     total = tl.zeros((BN, BK), tl.float32)
     for f in range(f0, f1):
-        node = tl.load(factors + f)
-        total += tl.load(values + node * B + b[:, None] * WIDTH + k[None, :], mask=mask, other=0.0)
-    for u in range(u0, u1):
-        use = tl.load(uses + u)
-        code = tl.load(codes + use * B + b, mask=b_in, other=0)
-        total += tl.load(lookup + code[:, None] * WIDTH + k[None, :], mask=mask, other=0.0)
-    return tl.where(mask, total, float("-inf"))
+        row = values + tl.load(factors + f) * B
+        total += tl.load(row + b[:, None] * WIDTH + k[None, :], mask=mask, other=0.0)
+    return total
 
 
 @triton.jit
@@ -38,6 +50,14 @@ def factor_scale(scales, units, f0, f1, b, b_in, B, BN: tl.constexpr):
 
 
 @triton.jit
+def relative_scale(scales, part, whole, b, b_in, B):
+    """``[BN]``: e to the difference of two rows of scales."""
+    low = tl.load(scales + part * B + b, mask=b_in, other=0.0)
+    high = tl.load(scales + whole * B + b, mask=b_in, other=0.0)
+    return tl.exp((low - high).to(tl.float32))
+
+
+@triton.jit
 def node_flow(
     flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, R: tl.constexpr, C: tl.constexpr
 ):
@@ -45,34 +65,22 @@ def node_flow(
     total = tl.zeros((R, C), tl.float32)
     for p in range(p0, p1):
         row = flows + tl.load(pull_rows + p) * B + tl.load(pull_offsets + p)
-        total += tl.load(row + b[:, None] * tl.load(pull_widths + p) + n[None, :], mask=mask, other=0.0)
+        total += tl.load(row + b[:, None] * tl.load(pull_widths + p) + n[None, :], mask=mask, other=0.0).to(tl.float32)
     if column >= 0:
         total += tl.load(seeds + b[:, None] * OUTPUTS + column + n[None, :], mask=mask, other=0.0)
     return total
 
 
 @triton.jit
-def flow_per_value(
-    values,
-    flows,
-    seeds,
-    pull_rows,
-    pull_widths,
-    pull_offsets,
-    p0,
-    p1,
-    column,
-    node,
-    b,
-    n,
-    mask,
-    B,
-    NODES,
-    OUTPUTS,
-    R: tl.constexpr,
-    C: tl.constexpr,
-):
-    """``[R, C]``: ``F / y``, zero where no flow arrives."""
-    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, R, C)
-    y = tl.load(values + node * B + b[:, None] * NODES + n[None, :], mask=mask, other=0.0)
+def per_value(flow, y):
+    """``F / y``, zero where no flow arrives."""
     return tl.where((y > float("-inf")) & (flow > 0), flow * tl.exp(-y), 0.0)
+
+
+@triton.jit
+def weight_rows(weights_at, g, ALIGNED: tl.constexpr):
+    """First weight of a block; loads are wide where it is known to start at a multiple of 16."""
+    at = tl.load(weights_at + g)
+    if ALIGNED:
+        at = tl.multiple_of(at, 16)
+    return at

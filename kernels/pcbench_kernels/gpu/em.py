@@ -10,45 +10,55 @@ import triton.language as tl
 def sum_em(
     weights,
     flows,
-    support,
+    rows_at,
+    lengths,
     trainable,
+    support,
     out,
+    rounded,
     wrong,
-    ROWS,
-    ELEMENTS,
+    NODES,
     step,
     pseudocount,
     least,
     HOLES: tl.constexpr,
+    ROUND: tl.constexpr,
     BE: tl.constexpr,
 ):
-    """One node a program: ``(1−η)·w + η·(flow + α/degree) / (Σ flow + α)``; a node without flow keeps its weights."""
-    row = tl.program_id(0).to(tl.int64)
-    at = row * ELEMENTS
-    holes = support + (row % ROWS) * ELEMENTS
+    """One node a program: ``(1−η)·w + η·(flow + α/degree) / (Σ flow + α)``; a node without flow keeps its weights.
+
+    ``ROUND``: also writes what the next step's matrix products read.
+    """
+    row = tl.program_id(0)
+    at = tl.load(rows_at + row)
+    length = tl.load(lengths + row)
+    holes = support + (row % NODES) * length
     mass = 0.0
     degree = 0.0
-    for e0 in range(0, ELEMENTS, BE):
+    for e0 in range(0, length, BE):
         e = e0 + tl.arange(0, BE)
-        mass += tl.sum(tl.load(flows + at + e, mask=e < ELEMENTS, other=0.0), 0)
+        mass += tl.sum(tl.load(flows + at + e, mask=e < length, other=0.0), 0)
         if HOLES:
-            degree += tl.sum(tl.load(holes + e, mask=e < ELEMENTS, other=0).to(tl.float32), 0)
+            degree += tl.sum(tl.load(holes + e, mask=e < length, other=0).to(tl.float32), 0)
     if not HOLES:
-        degree += ELEMENTS
+        degree += length
     if (mass != mass) | (tl.abs(mass) == float("inf")):
         tl.atomic_max(wrong, 1)
     mass += pseudocount
-    learns = (mass >= least) & (tl.load(trainable + row // ROWS) != 0)
+    learns = (mass >= least) & (tl.load(trainable + row) != 0)
     safe = tl.where(learns, mass, 1.0)
     prior = pseudocount / degree
-    for e0 in range(0, ELEMENTS, BE):
+    for e0 in range(0, length, BE):
         e = e0 + tl.arange(0, BE)
-        old = tl.load(weights + at + e, mask=e < ELEMENTS, other=0.0)
-        flow = tl.load(flows + at + e, mask=e < ELEMENTS, other=0.0)
+        old = tl.load(weights + at + e, mask=e < length, other=0.0)
+        flow = tl.load(flows + at + e, mask=e < length, other=0.0)
         new = (1.0 - step) * old + step * ((flow + prior) / safe)
         if HOLES:
-            new = tl.where(tl.load(holes + e, mask=e < ELEMENTS, other=0) != 0, new, 0.0)
-        tl.store(out + at + e, tl.where(learns, new, old), mask=e < ELEMENTS)
+            new = tl.where(tl.load(holes + e, mask=e < length, other=0) != 0, new, 0.0)
+        new = tl.where(learns, new, old)
+        tl.store(out + at + e, new, mask=e < length)
+        if ROUND:
+            tl.store(rounded + at + e, new.to(rounded.dtype.element_ty), mask=e < length)
 
 
 @triton.jit

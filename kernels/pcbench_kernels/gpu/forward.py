@@ -1,17 +1,81 @@
-"""Upward kernels: products, leaves and sums of one layer in one launch."""
+"""Upward kernels: products and leaves become elements, elements become sums."""
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-from .elements import factor_scale, log_elements
+from .elements import factor_scale, follow, log_factors, log_leaves, weight_rows
 
 
 @triton.jit
-def sum_forward(
+def product_forward(
     values,
     scales,
+    elements,
+    lookup,
+    codes,
+    factor_start,
+    factors,
+    units,
+    use_start,
+    uses,
+    group_of,
+    term_start,
+    term_units,
+    out_at,
+    B,
+    WIDTH,
+    BN: tl.constexpr,
+    BK: tl.constexpr,
+    LINEAR: tl.constexpr,
+    EARLY: tl.constexpr,
+):
+    """Products relative to their largest node, whose logarithm is their scale.
+
+    Linear, as elements of a sum, or (units that several parents share) as log values.
+    """
+    blocks = tl.cdiv(B, BN)
+    t = (tl.program_id(0) // blocks).to(tl.int64)
+    b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
+    b_in = b < B
+    b = b.to(tl.int64)
+    f0 = tl.load(factor_start + t)
+    f1 = tl.load(factor_start + t + 1)
+    u0 = tl.load(use_start + t)
+    u1 = tl.load(use_start + t + 1)
+    g = tl.load(group_of + t)
+    first = tl.load(term_start + g)
+    stride = (tl.load(term_start + g + 1) - first) * WIDTH
+    out = tl.load(out_at + g) * B + (t - first) * WIDTH
+    unit = tl.load(term_units + t)
+    follow(EARLY)
+    peak = tl.full((BN,), -1e30, tl.float32)
+    for k0 in range(0, WIDTH, BK):
+        k = k0 + tl.arange(0, BK)
+        mask = b_in[:, None] & (k < WIDTH)[None, :]
+        v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
+        v += log_factors(values, factors, f0, f1, b, k, mask, B, WIDTH, BN, BK)
+        peak = tl.maximum(peak, tl.max(tl.where(mask, v, float("-inf")), 1))
+    for k0 in range(0, WIDTH, BK):
+        k = k0 + tl.arange(0, BK)
+        mask = b_in[:, None] & (k < WIDTH)[None, :]
+        v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
+        v += log_factors(values, factors, f0, f1, b, k, mask, B, WIDTH, BN, BK)
+        where = out + b[:, None] * stride + k[None, :]
+        if LINEAR:
+            tl.store(elements + where, tl.exp(v - peak[:, None]).to(elements.dtype.element_ty), mask=mask)
+        else:
+            tl.store(values + where, v - peak[:, None], mask=mask)
+    shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
+    tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
+
+
+@triton.jit
+def narrow_sum_forward(
+    values,
+    scales,
+    elements,
     weights,
     lookup,
     codes,
@@ -20,27 +84,91 @@ def sum_forward(
     units,
     use_start,
     uses,
-    sets,
-    suspect,
+    weights_at,
     nodes_at,
     units_at,
+    elements_at,
+    suspect,
     B,
     NODES,
-    ELEMENTS,
     WIDTH,
-    TERMS,
     least,
     BN: tl.constexpr,
     BM: tl.constexpr,
     BK: tl.constexpr,
-    OPERAND: tl.constexpr,
     PRECISION: tl.constexpr,
+    KEEP: tl.constexpr,
+    ALIGNED: tl.constexpr,
+    EARLY: tl.constexpr,
 ):
-    """``y = log Σ_e w[n,e]·exp(element[e] − m) `` and ``scale = m``, the running maximum over all elements (one exp each).
+    """``y = log Σ_e w[n,e]·x[e]`` of blocks of one term, whose elements ``x`` stay in registers; ``KEEP`` stores them as well.
 
-    The maximum is float64 and absolute, so that terms of very different scale meet without loss. A node whose linear sum
-    falls below ``least`` raises the ``suspect`` flag: the caller evaluates again in the exact path.
+    A node whose linear sum falls below ``least`` raises the ``suspect`` flag: the caller evaluates again in the exact path.
     """
+    blocks = tl.cdiv(B, BN)
+    g = (tl.program_id(0) // blocks).to(tl.int64)
+    b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
+    k = tl.arange(0, BK)
+    b_in = b < B
+    k_in = k < WIDTH
+    mask = b_in[:, None] & k_in[None, :]
+    b = b.to(tl.int64)
+    f0 = tl.load(factor_start + g)
+    f1 = tl.load(factor_start + g + 1)
+    u0 = tl.load(use_start + g)
+    u1 = tl.load(use_start + g + 1)
+    w = weights + weight_rows(weights_at, g, ALIGNED)
+    node = tl.load(nodes_at + g)
+    unit = tl.load(units_at + g)
+    element = tl.load(elements_at + g)
+    v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
+    follow(EARLY)
+    v += log_factors(values, factors, f0, f1, b, k, mask, B, WIDTH, BN, BK)
+    shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
+    peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
+    x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
+    tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
+    if KEEP:
+        tl.store(elements + element * B + b[:, None] * WIDTH + k[None, :], x, mask=mask)
+    low = tl.zeros((BN,), tl.int32)
+    for n0 in range(0, NODES, BM):
+        n = n0 + tl.arange(0, BM)
+        n_in = n < NODES
+        tile = tl.load(w + n[None, :] * WIDTH + k[:, None], mask=n_in[None, :] & k_in[:, None], other=0.0)
+        total = tl.dot(x, tile, input_precision=PRECISION)
+        inside = b_in[:, None] & n_in[None, :]
+        tl.store(values + node * B + b[:, None] * NODES + n[None, :], tl.log(total), mask=inside)
+        low += tl.sum(tl.where(inside & (total < least), 1, 0), 1)
+    if tl.sum(low) > 0:
+        tl.atomic_max(suspect, 1)
+
+
+@triton.jit
+def wide_sum_forward(
+    values,
+    scales,
+    elements,
+    weights,
+    weights_at,
+    nodes_at,
+    units_at,
+    elements_at,
+    term_start,
+    term_units,
+    suspect,
+    B,
+    NODES,
+    WIDTH,
+    least,
+    BN: tl.constexpr,
+    BM: tl.constexpr,
+    BK: tl.constexpr,
+    PRECISION: tl.constexpr,
+    MANY: tl.constexpr,
+    ALIGNED: tl.constexpr,
+    EARLY: tl.constexpr,
+):
+    """The same from elements in memory, of any number of terms. Terms meet at the highest of their scales, in float64."""
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
@@ -48,73 +176,37 @@ def sum_forward(
     b_in = b < B
     n_in = n < NODES
     b = b.to(tl.int64)
-    w = weights + tl.load(sets + g) * NODES * ELEMENTS
-    peak = tl.full((BN,), -1e30, tl.float64)
+    t0 = tl.load(term_start + g)
+    t1 = tl.load(term_start + g + 1)
+    stride = (t1 - t0) * WIDTH
+    w = weights + weight_rows(weights_at, g, ALIGNED)
+    x = elements + tl.load(elements_at + g) * B
+    unit = tl.load(units_at + g)
+    node = tl.load(nodes_at + g)
+    follow(EARLY)
     total = tl.zeros((BN, BM), tl.float32)
-    for t in range(TERMS):
-        at = g * TERMS + t
-        f0 = tl.load(factor_start + at)
-        f1 = tl.load(factor_start + at + 1)
-        u0 = tl.load(use_start + at)
-        u1 = tl.load(use_start + at + 1)
-        shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
+    peak = tl.zeros((BN,), tl.float64)
+    if MANY:
+        peak += -1e300
+        for t in range(t0, t1):
+            peak = tl.maximum(peak, tl.load(scales + tl.load(term_units + t) * B + b, mask=b_in, other=0.0))
+    for t in range(t0, t1):
+        part = tl.zeros((BN, BM), tl.float32)
+        at = (t - t0) * WIDTH
         for k0 in range(0, WIDTH, BK):
             k = k0 + tl.arange(0, BK)
             k_in = k < WIDTH
-            v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN, BK)
-            higher = tl.maximum(peak, shift + tl.max(v, 1).to(tl.float64))
-            x = tl.exp(v + (shift - higher).to(tl.float32)[:, None])
-            tile = tl.load(w + n[:, None] * ELEMENTS + (t * WIDTH + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
-            total = total * tl.exp((peak - higher).to(tl.float32))[:, None]
-            total = tl.dot(x.to(OPERAND), tl.trans(tile).to(OPERAND), total, input_precision=PRECISION)
-            peak = higher
+            left = tl.load(x + b[:, None] * stride + (at + k)[None, :], mask=b_in[:, None] & k_in[None, :], other=0.0)
+            right = tl.load(w + n[:, None] * stride + (at + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
+            part = tl.dot(left, tl.trans(right), part, input_precision=PRECISION)
+        if MANY:
+            scale = tl.load(scales + tl.load(term_units + t) * B + b, mask=b_in, other=0.0)
+            part *= tl.exp((scale - peak).to(tl.float32))[:, None]
+        total += part
     mask = b_in[:, None] & n_in[None, :]
-    tl.store(values + tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :], tl.log(total), mask=mask)
-    if tl.program_id(1) == 0:
-        tl.store(scales + tl.load(units_at + g) * B + b, peak, mask=b_in)
+    tl.store(values + node * B + b[:, None] * NODES + n[None, :], tl.log(total), mask=mask)
+    if MANY and tl.program_id(1) == 0:
+        tl.store(scales + unit * B + b, peak, mask=b_in)
     low = tl.sum(tl.where(mask & (total < least), 1, 0))
     if low > 0:
         tl.atomic_max(suspect, 1)
-
-
-@triton.jit
-def product_forward(
-    values,
-    scales,
-    lookup,
-    codes,
-    factor_start,
-    factors,
-    units,
-    use_start,
-    uses,
-    nodes_at,
-    units_at,
-    B,
-    WIDTH,
-    BN: tl.constexpr,
-    BK: tl.constexpr,
-):
-    """``y = Σ factors + Σ leaves − m`` and ``scale = m``, the maximum over the nodes."""
-    blocks = tl.cdiv(B, BN)
-    g = (tl.program_id(0) // blocks).to(tl.int64)
-    b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
-    b_in = b < B
-    b = b.to(tl.int64)
-    f0 = tl.load(factor_start + g)
-    f1 = tl.load(factor_start + g + 1)
-    u0 = tl.load(use_start + g)
-    u1 = tl.load(use_start + g + 1)
-    peak = tl.full((BN,), -1e30, tl.float32)
-    for k0 in range(0, WIDTH, BK):
-        k = k0 + tl.arange(0, BK)
-        v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k < WIDTH, B, WIDTH, BN, BK)
-        peak = tl.maximum(peak, tl.max(v, 1))
-    for k0 in range(0, WIDTH, BK):
-        k = k0 + tl.arange(0, BK)
-        k_in = k < WIDTH
-        v = log_elements(values, lookup, codes, factors, uses, f0, f1, u0, u1, b, b_in, k, k_in, B, WIDTH, BN, BK)
-        where = values + tl.load(nodes_at + g) * B + b[:, None] * WIDTH + k[None, :]
-        tl.store(where, v - peak[:, None], mask=b_in[:, None] & k_in[None, :])
-    shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
-    tl.store(scales + tl.load(units_at + g) * B + b, shift + peak.to(tl.float64), mask=b_in)

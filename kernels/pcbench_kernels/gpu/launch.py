@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import NamedTuple
 
+import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
-from ..fused import FusedLayer
-from .backward import edge_flow, element_flow, product_flow
+from ..fused import FusedEdges, FusedLayer, FusedRows
+from .backward import edge_flow, flow_ratio, narrow_sum_flow, product_flow, wide_sum_flow
 from .em import categorical_em, sum_em
 from .encode import encode
-from .forward import product_forward, sum_forward
+from .forward import narrow_sum_forward, product_forward, wide_sum_forward
 
-#: Name → operands of the matrix products (accumulated in float32), and how float32 operands are multiplied.
-PRECISIONS: dict[str, tuple[Any, str]] = {"fast": (tl.bfloat16, "tf32"), "exact": (tl.float32, "tf32x3")}
-#: Precision → kernel → most samples, nodes and elements of a tile in the kernel's own order, and most warps; the fast ones
-#: were found by a sweep (tests/bench/gpu_speed.py --sweep).
-TILES: dict[str, dict[str, tuple[int, int, int, int]]] = {
-    "fast": {"forward": (32, 256, 64, 8), "downward": (64, 128, 64, 8), "edges": (64, 128, 128, 8)},
-    "exact": {"forward": (64, 64, 32, 4), "downward": (64, 64, 32, 4), "edges": (32, 64, 64, 8)},
+
+class Tile(NamedTuple):
+    """Most rows, columns and inner extent of a kernel's tile, its warps, and how many tiles are loaded ahead."""
+
+    rows: int
+    columns: int
+    inner: int
+    warps: int
+    stages: int
+
+
+#: Precision → how float32 operands are multiplied; those of the fast path are bfloat16.
+PRECISIONS: dict[str, str] = {"fast": "tf32", "exact": "tf32x3"}
+#: Precision → kernel → its tile; found by a sweep (tests/bench/gpu_speed.py --sweep).
+TILES: dict[str, dict[str, Tile]] = {
+    "fast": {
+        "narrow forward": Tile(32, 64, 256, 8, 3),
+        "wide forward": Tile(64, 128, 64, 4, 4),
+        "narrow flow": Tile(32, 256, 64, 8, 3),
+        "wide flow": Tile(64, 128, 64, 4, 4),
+        "edges": Tile(128, 128, 64, 8, 4),
+    },
+    "exact": {
+        "narrow forward": Tile(16, 32, 256, 4, 1),
+        "wide forward": Tile(64, 64, 32, 4, 2),
+        "narrow flow": Tile(16, 256, 32, 4, 1),
+        "wide flow": Tile(64, 64, 32, 4, 2),
+        "edges": Tile(64, 64, 32, 8, 2),
+    },
 }
 #: Below this a linear sum may have lost addends to underflow.
 LEAST = 1e-30
@@ -33,26 +56,31 @@ class Pass:
 
     Attributes:
         size: samples ``B``.
-        values, flows: flat, node-major: ``[nodes·B]``.
+        values, ratios: flat, node-major: ``[nodes·B]``, log values of units, and flows by value of sum nodes.
+        elements, flows: flat: what sums multiply their weights with, and its flows.
         scales: float64 ``[units, B]``.
         seeds: ``[B, outputs]``.
-        weights: weight tables ``[P, N, E]``.
+        weights, edge_counts: flat, float32: all weight tables one after the other.
+        operands: the weights as matrix products read them.
         lookups: log tables ``[P, C+1, N]``; codes: their flat rows ``[uses, B]`` int64.
         suspect: int32 flag, raised by a layer that lost mass to underflow.
-        edge_counts, leaf_counts: expected counts, of the shapes of weights and lookups.
+        leaf_counts: expected counts, of the shapes of lookups; none where no downward pass follows.
         precision: a key of :data:`PRECISIONS`.
     """
 
     size: int
     values: Tensor
+    ratios: Tensor
+    elements: Tensor
     flows: Tensor
     scales: Tensor
     seeds: Tensor
-    weights: tuple[Tensor, ...]
+    weights: Tensor
+    edge_counts: Tensor
+    operands: Tensor
     lookups: tuple[Tensor, ...]
     codes: tuple[Tensor, ...]
     suspect: Tensor
-    edge_counts: tuple[Tensor, ...]
     leaf_counts: tuple[Tensor, ...]
     precision: str
 
@@ -62,9 +90,19 @@ def _tile(extent: int, most: int) -> int:
 
 
 def _leaves(p: Pass, layer: FusedLayer) -> tuple[Tensor, Tensor, Tensor | None]:
-    t = layer.leaf_table
-    counts = p.leaf_counts[t or 0] if p.leaf_counts else None
-    return p.lookups[t or 0], p.codes[t or 0], counts
+    t = layer.leaf_table or 0
+    return p.lookups[t], p.codes[t], p.leaf_counts[t] if p.leaf_counts else None
+
+
+@cache
+def _starts_early(device: torch.device) -> bool:
+    """Whether a launch may begin before the one before it has ended (from compute capability 9.0)."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
+
+
+def _early(p: Pass) -> dict[str, bool]:
+    early = _starts_early(p.values.device)
+    return {"EARLY": early, "launch_pdl": True} if early else {"EARLY": False}
 
 
 def _warps(cells: int, most: int) -> int:
@@ -73,40 +111,106 @@ def _warps(cells: int, most: int) -> int:
 
 def value_of(p: Pass, layer: FusedLayer) -> None:
     """Values and scales of one layer."""
-    lookup, codes, _ = _leaves(p, layer)
-    if not layer.is_sum:
-        rows, cols = _tile(p.size, 32), _tile(layer.width, 128)
-        product_forward[(layer.groups * triton.cdiv(p.size, rows),)](
-            p.values,
-            p.scales,
-            lookup,
-            codes,
-            *_terms(layer),
-            layer.nodes_at,
-            layer.units_at,
-            p.size,
-            layer.width,
-            BN=rows,
-            BK=cols,
-        )
+    if layer.is_sum and layer.narrow:
+        _narrow_forward(p, layer)
         return
-    operand, precision = PRECISIONS[p.precision]
-    most = TILES[p.precision]["forward"]
-    rows, nodes, inner = _tile(p.size, most[0]), _tile(layer.nodes, most[1]), _tile(layer.width, most[2])
-    grid = (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, nodes))
-    sum_forward[grid](
-        *_children(p, layer, lookup, codes),
-        p.suspect,
+    _products(p, layer)
+    if layer.is_sum:
+        _wide_forward(p, layer)
+
+
+def _products(p: Pass, layer: FusedLayer) -> None:
+    lookup, codes, _ = _leaves(p, layer)
+    rows, cols = _tile(p.size, 32), _tile(layer.width, 128)
+    product_forward[(layer.terms * triton.cdiv(p.size, rows),)](
+        p.values,
+        p.scales,
+        p.elements,
+        lookup,
+        codes,
+        layer.factor_start,
+        layer.factors,
+        layer.units,
+        layer.use_start,
+        layer.uses,
+        layer.group_of,
+        layer.term_start,
+        layer.term_units,
+        layer.elements_at if layer.is_sum else layer.nodes_at,
+        p.size,
+        layer.width,
+        BN=rows,
+        BK=cols,
+        LINEAR=layer.is_sum,
+        **_early(p),
+    )
+
+
+def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
+    lookup, codes, _ = _leaves(p, layer)
+    most = TILES[p.precision]["narrow forward"]
+    rows, nodes, inner = _tile(p.size, most.rows), _tile(layer.nodes, most.columns), _tile(layer.width, most.inner)
+    narrow_sum_forward[(layer.groups * triton.cdiv(p.size, rows),)](
+        p.values,
+        p.scales,
+        p.elements,
+        p.operands,
+        lookup,
+        codes,
+        layer.factor_start,
+        layer.factors,
+        layer.units,
+        layer.use_start,
+        layer.uses,
+        layer.weights_at,
         layer.nodes_at,
         layer.units_at,
-        *_extents(p, layer),
+        layer.elements_at,
+        p.suspect,
+        p.size,
+        layer.nodes,
+        layer.width,
         LEAST,
         BN=rows,
         BM=nodes,
         BK=inner,
-        OPERAND=operand,
-        PRECISION=precision,
-        num_warps=_warps(rows * nodes, most[3]),
+        PRECISION=PRECISIONS[p.precision],
+        KEEP=bool(p.leaf_counts),
+        ALIGNED=layer.aligned,
+        num_warps=_warps(rows * inner, most.warps),
+        num_stages=most.stages,
+        **_early(p),
+    )
+
+
+def _wide_forward(p: Pass, layer: FusedLayer) -> None:
+    most = TILES[p.precision]["wide forward"]
+    rows, nodes, inner = _tile(p.size, most.rows), _tile(layer.nodes, most.columns), _tile(layer.width, most.inner)
+    wide_sum_forward[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, nodes))](
+        p.values,
+        p.scales,
+        p.elements,
+        p.operands,
+        layer.weights_at,
+        layer.nodes_at,
+        layer.units_at,
+        layer.elements_at,
+        layer.term_start,
+        layer.term_units,
+        p.suspect,
+        p.size,
+        layer.nodes,
+        layer.width,
+        LEAST,
+        BN=rows,
+        BM=nodes,
+        BK=inner,
+        PRECISION=PRECISIONS[p.precision],
+        MANY=layer.terms > layer.groups,
+        ALIGNED=layer.aligned,
+        num_warps=most.warps,
+        num_stages=most.stages,
+        **_early(p),
     )
 
 
@@ -115,85 +219,151 @@ def _parents(p: Pass, layer: FusedLayer) -> tuple[Tensor, ...]:
     return (p.flows, p.seeds, *pulls, layer.seed_columns)
 
 
-def _terms(layer: FusedLayer) -> tuple[Tensor, ...]:
-    return (layer.factor_start, layer.factors, layer.units, layer.use_start, layer.uses)
-
-
-def _children(p: Pass, layer: FusedLayer, lookup: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
-    return (p.values, p.scales, p.weights[layer.table], lookup, codes, *_terms(layer), layer.sets)
-
-
-def _extents(p: Pass, layer: FusedLayer) -> tuple[int, ...]:
-    return (p.size, layer.nodes, layer.width * layer.terms, layer.width, layer.terms)
-
-
 def flow_through(p: Pass, layer: FusedLayer) -> None:
     """Flows of one layer, from its parents to its elements; expected counts of its leaves are added."""
-    lookup, codes, counts = _leaves(p, layer)
-    outputs = p.seeds.shape[1]
     if not layer.is_sum:
-        rows, cols = _tile(p.size, 32), _tile(layer.nodes, 128)
-        product_flow[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols))](
-            *_parents(p, layer),
-            counts,
-            codes,
-            layer.use_start,
-            layer.uses,
-            layer.elements_at,
-            p.size,
-            layer.nodes,
-            outputs,
-            BN=rows,
-            BM=cols,
-        )
-        return
-    operand, precision = PRECISIONS[p.precision]
-    most = TILES[p.precision]["downward"]
-    rows, cols = _tile(p.size, most[0]), _tile(layer.width, most[1])
-    element_flow[(layer.groups * triton.cdiv(p.size, rows), layer.terms * triton.cdiv(layer.width, cols))](
-        *_children(p, layer, lookup, codes),
+        _product_flow(p, layer)
+    elif layer.narrow:
+        _narrow_flow(p, layer)
+    else:
+        _flow_ratio(p, layer)
+        _wide_flow(p, layer)
+
+
+def _product_flow(p: Pass, layer: FusedLayer) -> None:
+    _, codes, counts = _leaves(p, layer)
+    rows, cols = _tile(p.size, 32), _tile(layer.nodes, 128)
+    product_flow[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols))](
         *_parents(p, layer),
-        layer.nodes_at,
-        layer.units_at,
         counts,
+        codes,
+        layer.use_start,
+        layer.uses,
         layer.elements_at,
-        *_extents(p, layer),
-        outputs,
+        p.size,
+        layer.nodes,
+        p.seeds.shape[1],
         BN=rows,
-        BE=cols,
-        BK=_tile(layer.nodes, most[2]),
-        OPERAND=operand,
-        PRECISION=precision,
-        KEEP=layer.keep,
-        num_warps=_warps(rows * cols, most[3]),
+        BM=cols,
+        **_early(p),
     )
 
 
-def count_edges(p: Pass, layer: FusedLayer, fresh: bool) -> None:
-    """Expected counts of the edges of merged sum layers, once all flows are there.
+def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
+    _, codes, counts = _leaves(p, layer)
+    most = TILES[p.precision]["narrow flow"]
+    rows, nodes, cols = _tile(p.size, most.rows), _tile(layer.nodes, most.columns), _tile(layer.width, most.inner)
+    narrow_sum_flow[(layer.groups * triton.cdiv(p.size, rows),)](
+        p.values,
+        p.ratios,
+        p.elements,
+        p.operands,
+        layer.weights_at,
+        codes,
+        layer.use_start,
+        layer.uses,
+        counts,
+        *_parents(p, layer),
+        layer.nodes_at,
+        layer.elements_at,
+        p.size,
+        layer.nodes,
+        layer.width,
+        p.seeds.shape[1],
+        BN=rows,
+        BM=nodes,
+        BE=cols,
+        PRECISION=PRECISIONS[p.precision],
+        KEEP=layer.keep,
+        ALIGNED=layer.aligned,
+        num_warps=_warps(rows * nodes, most.warps),
+        num_stages=most.stages,
+        **_early(p),
+    )
+
+
+def _flow_ratio(p: Pass, layer: FusedLayer) -> None:
+    rows, cols = _tile(p.size, 32), _tile(layer.nodes, 128)
+    flow_ratio[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols))](
+        p.values,
+        p.ratios,
+        *_parents(p, layer),
+        layer.nodes_at,
+        p.size,
+        layer.nodes,
+        p.seeds.shape[1],
+        BN=rows,
+        BM=cols,
+        **_early(p),
+    )
+
+
+def _wide_flow(p: Pass, layer: FusedLayer) -> None:
+    _, codes, counts = _leaves(p, layer)
+    most = TILES[p.precision]["wide flow"]
+    rows, cols, inner = _tile(p.size, most.rows), _tile(layer.width, most.columns), _tile(layer.nodes, most.inner)
+    wide_sum_flow[(layer.terms * triton.cdiv(p.size, rows), triton.cdiv(layer.width, cols))](
+        p.ratios,
+        p.scales,
+        p.elements,
+        p.operands,
+        layer.weights_at,
+        codes,
+        layer.use_start,
+        layer.uses,
+        counts,
+        p.flows,
+        layer.nodes_at,
+        layer.units_at,
+        layer.elements_at,
+        layer.group_of,
+        layer.term_start,
+        layer.term_units,
+        p.size,
+        layer.nodes,
+        layer.width,
+        BN=rows,
+        BE=cols,
+        BK=inner,
+        PRECISION=PRECISIONS[p.precision],
+        KEEP=layer.keep,
+        MANY=layer.terms > layer.groups,
+        ALIGNED=layer.aligned,
+        num_warps=most.warps,
+        num_stages=most.stages,
+        **_early(p),
+    )
+
+
+def count_edges(p: Pass, edges: FusedEdges, fresh: bool) -> None:
+    """Expected counts of edges, once all flows are there.
 
     ``fresh``: counts of weights with one user are overwritten (shared ones must hold zeros).
     """
-    lookup, codes, _ = _leaves(p, layer)
-    operand, precision = PRECISIONS[p.precision]
     most = TILES[p.precision]["edges"]
-    nodes, cols = _tile(layer.nodes, most[1]), _tile(layer.width, most[2])
-    edge_flow[(layer.runs * layer.terms * triton.cdiv(layer.width, cols), triton.cdiv(layer.nodes, nodes))](
-        *_children(p, layer, lookup, codes),
-        *_parents(p, layer),
-        layer.nodes_at,
-        layer.units_at,
-        layer.run_start,
-        p.edge_counts[layer.table],
-        *_extents(p, layer),
-        p.seeds.shape[1],
+    nodes, cols = _tile(edges.nodes, most.rows), _tile(edges.width, most.columns)
+    edge_flow[(edges.runs * triton.cdiv(edges.width, cols), triton.cdiv(edges.nodes, nodes))](
+        p.ratios,
+        p.elements,
+        p.weights,
+        p.edge_counts,
+        edges.run_start,
+        edges.nodes_at,
+        edges.elements_at,
+        edges.offsets,
+        edges.strides,
+        edges.weights_at,
+        p.size,
+        edges.nodes,
+        edges.width,
         BM=nodes,
         BE=cols,
-        BK=_tile(p.size, most[0]),
-        OPERAND=operand,
-        PRECISION=precision,
-        ADD=layer.shared or not fresh,
-        num_warps=_warps(nodes * cols, most[3]),
+        BK=_tile(p.size, most.inner),
+        PRECISION=PRECISIONS[p.precision],
+        ADD=edges.shared or not fresh,
+        ALIGNED=edges.aligned,
+        num_warps=_warps(nodes * cols, most.warps),
+        num_stages=most.stages,
     )
 
 
@@ -207,33 +377,35 @@ def encode_data(data: Tensor, variables: Tensor, sets: Tensor, codes: Tensor, ou
 def maximise_sums(
     weights: Tensor,
     flows: Tensor,
-    support: Tensor | None,
-    trainable: Tensor,
+    rows: FusedRows,
     out: Tensor,
+    rounded: Tensor | None,
     wrong: Tensor,
     step: float,
     pseudocount: float,
     least: float,
 ) -> None:
-    """M step of a dense weight table ``[P, N, E]``, with holes where ``support`` ``[N, E]`` is false.
+    """M step of some rows of the flat ``weights``, of which ``rounded`` gets a copy in its own precision.
 
     Raises the flag ``wrong`` where a total is not finite.
     """
-    sets, nodes, elements = weights.shape
-    block = min(4096, triton.next_power_of_2(elements))
-    sum_em[(sets * nodes,)](
+    block = min(4096, triton.next_power_of_2(rows.longest))
+    sum_em[(len(rows.at),)](
         weights,
         flows,
-        trainable if support is None else support,
-        trainable,
+        rows.at,
+        rows.lengths,
+        rows.learns,
+        rows.learns if rows.support is None else rows.support,
         out,
+        out if rounded is None else rounded,
         wrong,
-        nodes,
-        elements,
+        1 if rows.support is None else len(rows.support),
         step,
         pseudocount,
         least,
-        HOLES=support is not None,
+        HOLES=rows.support is not None,
+        ROUND=rounded is not None,
         BE=block,
         num_warps=1 if block <= 256 else 4,
     )
