@@ -10,6 +10,7 @@ from .statistics import Statistics
 from .steps import expectation, forward
 from .topdown import draw, maximise_tree
 from .upward import Activations, upward
+from .weight_map import WeightMap
 from .workspace import Workspace
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Model",
     "Parameters",
     "Statistics",
+    "WeightMap",
     "Workspace",
     "downward",
     "draw",
