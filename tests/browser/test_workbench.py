@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from tests.browser import axe
 from tests.browser.lab import Lab
 
 pytestmark = pytest.mark.browser
@@ -86,6 +87,13 @@ def test_circuit_and_layout_are_linked(bench: Page, shots: Path) -> None:
     bench.locator(".pcb-root").screenshot(path=shots / "workbench-layer.png")
     bench.get_by_role("button", name="Table").click()
     row.click()
+
+
+def test_no_accessibility_rule_is_broken_in_light_or_dark(bench: Page) -> None:
+    axe.check(bench)
+    bench.get_by_role("button", name="Table").click()
+    axe.check(bench, ".pcb-pane-circuit")
+    bench.get_by_role("button", name="Table").click()
 
 
 def test_circuit_answers_to_keys_and_pointer(bench: Page) -> None:

@@ -30,7 +30,7 @@ function Group({ group }: { group: ImageGroup }) {
   useEffect(() => () => urls.forEach((url) => URL.revokeObjectURL(url)), [urls]);
   return (
     <section aria-label={group.title} data-group={group.id}>
-      {group.title && <h4>{group.title}</h4>}
+      {group.title && <h3>{group.title}</h3>}
       {rowsOf(group).map((row) => (
         <div key={row.from} className="pcb-images">
           {row.shared !== null && <b className="pcb-row-name">{row.shared}</b>}

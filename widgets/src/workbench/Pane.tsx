@@ -13,7 +13,7 @@ export function Pane({ name, title, summary, tools, children }: Props) {
   return (
     <section className={`pcb-pane pcb-pane-${name}`} aria-label={title} data-pane={name}>
       <header>
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <span className="pcb-summary" title={typeof summary === "string" ? summary : undefined}>{summary}</span>
         <span className="pcb-tools">{tools}</span>
       </header>

@@ -139,9 +139,9 @@ function LayerDetail({ store, palette, program }: Props & { program: Program }) 
   return (
     <div className="pcb-detail" data-detail={layer.index}>
       <div>
-        <h4>
+        <h3>
           Layer {layer.index}: <code>{layer.kernel}</code>
-        </h4>
+        </h3>
         <p>{layer.why}</p>
         {layer.rejected.length > 0 && (
           <ul className="pcb-rejected">

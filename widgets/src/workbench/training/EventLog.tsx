@@ -13,7 +13,7 @@ export function EventLog({ store }: { store: Store }) {
   }, [log]);
   return (
     <section className="pcb-log" aria-label="Events">
-      <h4>Events</h4>
+      <h3>Events</h3>
       <ol
         ref={list}
         tabIndex={0}

@@ -15,7 +15,7 @@ export function Numbers({ store }: { store: Store }) {
   const rows = Array.from({ length: x.length - from }, (_, i) => x.length - 1 - i);
   return (
     <section className="pcb-numbers" aria-label="Newest points">
-      <h4>Newest points</h4>
+      <h3>Newest points</h3>
       <table className="pcb-table">
         <thead>
           <tr>

@@ -93,8 +93,10 @@ function Scores({ store }: { store: Store }) {
       {cards.map(([name, value, unit]) => (
         <div key={name + unit}>
           <dt>{name}</dt>
-          <dd>{value}</dd>
-          <span>{unit}</span>
+          <dd>
+            {value}
+            <span>{unit}</span>
+          </dd>
         </div>
       ))}
     </dl>
