@@ -1,0 +1,6 @@
+"""The builder: a circuit under construction, and the rules of its edits."""
+
+from .document import Document, Edited
+from .draft import Refusal
+
+__all__ = ["Document", "Edited", "Refusal"]
