@@ -26,8 +26,9 @@ class FusedLayer:
         weights_at: ``[groups]``, first weight of a block; a row of weights follows the other after ``width · terms`` of them.
         pull_start: ``[groups + 1]``, runs in ``pull_rows`` (node number in the elements), ``pull_widths``, ``pull_offsets``.
         seed_columns: ``[groups]``, first output column of a root, −1 elsewhere.
-        keep: whether some child pulls the flows of the elements.
-        aligned: whether all weights start at multiples of 16.
+        keep: whether the flows of the elements are read again, by a child or for the counts of leaves.
+        scatter: whether counts of leaves are added one by one as flows come (domains too large for matrix products).
+        aligned: whether all weights start at multiples of 16; pulls_aligned: whether widths and offsets of pulls do.
     """
 
     is_sum: bool
@@ -55,7 +56,9 @@ class FusedLayer:
     pull_offsets: Tensor
     seed_columns: Tensor
     keep: bool
+    scatter: bool
     aligned: bool
+    pulls_aligned: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +89,40 @@ class FusedEdges:
 
 
 @dataclass(frozen=True, eq=False)
+class FusedLeaves:
+    """Leaves of one table, whose expected counts one launch adds up from stored flows; int64 on the GPU.
+
+    Attributes:
+        table: the leaf table.
+        nodes, categories: of its leaves.
+        runs: parameter sets that are used.
+        run_start: ``[runs + 1]``, the uses of each; sets: ``[runs]``, which set it is.
+        uses: ``[entries]``, rows of the codes.
+        elements_at, offsets, strides: ``[entries]``, where their flows lie, as in :class:`FusedEdges`.
+        aligned: whether all of these are multiples of 16.
+    """
+
+    table: int
+    nodes: int
+    categories: int
+    runs: int
+    run_start: Tensor
+    sets: Tensor
+    uses: Tensor
+    elements_at: Tensor
+    offsets: Tensor
+    strides: Tensor
+    aligned: bool
+
+
+@dataclass(frozen=True, eq=False)
 class FusedRows:
     """Sum nodes whose weights are updated by one launch: where their weights start, and how many they have.
 
     Attributes:
         at: ``[rows]`` int64; lengths, learns: ``[rows]`` int32.
         longest: of the lengths.
-        support: ``[nodes, E]`` booleans of a table with holes, whose rows then follow one another; ``None``: no holes.
+        support: flat booleans, which weights are there, those of each row from ``support_at`` on; ``None``: no holes.
     """
 
     at: Tensor
@@ -100,3 +130,4 @@ class FusedRows:
     learns: Tensor
     longest: int
     support: Tensor | None
+    support_at: Tensor | None

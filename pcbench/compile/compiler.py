@@ -100,7 +100,9 @@ def _on_gpu(program: Program, precision: str) -> Program:
         seen = {v for t in program.leaf_tables for v in t.variables.tolist()}
         columns = len(program.circuit.variables)
         known = columns if len(seen) == columns else -1
-        fused = fuse(program.layers, program.sum_tables, *rows, program.num_units, precision, program.device, known)
+        fused = fuse(
+            program.layers, program.sum_tables, program.leaf_tables, *rows, program.num_units, precision, program.device, known
+        )
     with torch.device(program.device):
         return replace(
             program,

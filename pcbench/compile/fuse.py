@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from pcbench_kernels.fused import FusedEdges, FusedLayer, FusedRows
+from pcbench_kernels.fused import FusedEdges, FusedLayer, FusedLeaves, FusedRows
 
 from .layers import (
     InputLayer,
@@ -25,10 +25,14 @@ from .layers import (
     weight_starts,
 )
 
-#: Programs of edge counts that keep the largest GPUs busy (two for each of some 130 multiprocessors).
+#: Programs of edge counts that keep the largest GPUs busy: two for each of some 130 multiprocessors.
 FILL = 264
 #: Most nodes and elements of a block whose elements, or ratios, a program keeps in registers.
 NARROW = 256
+#: Most factors of a term that several programs may each multiply again.
+FEW = 8
+#: Largest domain whose leaves are counted by matrix products; in larger ones most of a one-hot row is wasted.
+COUNTED = 512
 
 T = TypeVar("T")
 
@@ -40,6 +44,7 @@ class Fused:
     Attributes:
         layers: in order of evaluation.
         edges: terms merged by shape, for what does not depend on order.
+        leaves: leaf tables that are counted by matrix products, from flows.
         shared: weight tables that several runs of edges add to.
         rows: all sum nodes, those of tables with holes apart.
         num_scales: units, and terms with a scale of their own.
@@ -49,6 +54,7 @@ class Fused:
 
     layers: tuple[FusedLayer, ...]
     edges: tuple[FusedEdges, ...]
+    leaves: tuple[FusedLeaves, ...]
     shared: tuple[int, ...]
     rows: tuple[FusedRows, ...]
     num_scales: int
@@ -97,6 +103,7 @@ def why_not_fused(
 def fuse(
     layers: tuple[Layer, ...],
     sum_tables: tuple[SumTable, ...],
+    leaf_tables: tuple[LeafTable, ...],
     value_rows: dict[int, int],
     element_rows: dict[int, int],
     num_units: int,
@@ -107,23 +114,26 @@ def fuse(
     """Address tables of layers for which :func:`why_not_fused` has nothing to say."""
     scale = num_units
     starts = weight_starts(sum_tables)
-    sums: list[_Block] = []
+    counted = {t for t, leaf in enumerate(leaf_tables) if (leaf.categories or 0) <= COUNTED}
+    every: list[_Block] = []
     launches: dict[Hashable, list[_Block]] = {}
     for layer in sorted(layers, key=lambda layer: layer.level):
         for block in _blocks(layer, sum_tables, starts, arena_starts(value_rows), arena_starts(element_rows)):
             launches.setdefault((layer.level, *block.shape), []).append(block)
-            if block.is_sum:
-                sums.append(block)
+            every.append(block)
             if len(block.terms) > 1:
                 for term in block.terms:
                     term.unit, scale = scale, scale + 1
     alike: dict[tuple[int, int], list[_Block]] = {}
-    for block in sums:
-        alike.setdefault((block.nodes, block.width), []).append(block)
-    tables = tuple(_Tables(device).layer(blocks) for blocks in launches.values())
-    edges = tuple(_Tables(device).edges(blocks) for blocks in alike.values())
+    for block in every:
+        if block.is_sum:
+            alike.setdefault((block.nodes, block.width), []).append(block)
+    make = _Tables(device)
+    tables = tuple(make.layer(blocks, counted) for blocks in launches.values())
+    edges = tuple(make.edges(blocks) for blocks in alike.values())
+    leaves = tuple(make.leaves(t, leaf_tables[t], [b for b in every if b.leaf_table == t]) for t in sorted(counted))
     shared = sorted({block.table for blocks, e in zip(alike.values(), edges, strict=True) if e.shared for block in blocks})
-    return Fused(tables, edges, tuple(shared), _rows(sum_tables, starts, device), scale, precision, variables)
+    return Fused(tables, edges, leaves, tuple(shared), _rows(sum_tables, starts, device), scale, precision, variables)
 
 
 @dataclass(eq=False)
@@ -154,7 +164,7 @@ class _Block:
 
     @property
     def narrow(self) -> bool:
-        return len(self.terms) == 1 and max(self.nodes, self.width) <= NARROW
+        return len(self.terms) == 1 and max(self.nodes, self.width) <= NARROW and len(self.terms[0].factors) <= FEW
 
     @property
     def shape(self) -> tuple[Hashable, ...]:
@@ -177,7 +187,7 @@ class _Tables:
         starts = [0, *accumulate(len(run) for run in runs)]
         return [self._tensor(starts), *(self._tensor([part(x) for x in flat]) for part in parts)]
 
-    def layer(self, blocks: list[_Block]) -> FusedLayer:
+    def layer(self, blocks: list[_Block], counted: set[int]) -> FusedLayer:
         first = blocks[0]
         terms = [term for block in blocks for term in block.terms]
         term_start, term_units = self._runs([block.terms for block in blocks], lambda t: t.unit)
@@ -206,8 +216,10 @@ class _Tables:
             self._tensor([b.weights for b in blocks]),
             *pulls,
             self._tensor([b.column for b in blocks]),
-            any(t.factors for t in terms),
+            any(t.factors or (t.uses and first.leaf_table in counted) for t in terms),
+            any(t.uses and first.leaf_table not in counted for t in terms),
             _aligned(blocks),
+            all(width % 16 == 0 and offset % 16 == 0 for b in blocks for _, width, offset in b.pulls),
         )
 
     def edges(self, blocks: list[_Block]) -> FusedEdges:
@@ -230,6 +242,25 @@ class _Tables:
             first.nodes, first.width, len(runs), starts, *entries, len(runs) > len(sharing), _aligned(blocks)
         )  # fmt: skip
 
+    def leaves(self, t: int, table: LeafTable, blocks: list[_Block]) -> FusedLeaves:
+        """All uses of a leaf table, those of one parameter set beside each other."""
+        sets = table.rows.tolist()
+        users: dict[int, list[tuple[_Block, int, int]]] = {}
+        for block in blocks:
+            for i, term in enumerate(block.terms):
+                for use in term.uses:
+                    users.setdefault(sets[use], []).append((block, i, use))
+        starts, *entries = self._runs(
+            list(users.values()),
+            lambda e: e[2],
+            lambda e: e[0].element,
+            lambda e: e[1] * e[0].width,
+            lambda e: len(e[0].terms) * e[0].width,
+        )
+        assert table.categories is not None
+        aligned = table.nodes % 16 == 0
+        return FusedLeaves(t, table.nodes, table.categories, len(users), starts, self._tensor(list(users)), *entries, aligned)
+
 
 def _runs(sharing: list[list[T]], nodes: int, width: int) -> Iterator[list[T]]:
     """Runs of terms that share weights: long, but enough of them to fill the chip."""
@@ -241,28 +272,30 @@ def _runs(sharing: list[list[T]], nodes: int, width: int) -> Iterator[list[T]]:
 
 
 def _rows(tables: tuple[SumTable, ...], starts: list[int], device: torch.device) -> tuple[FusedRows, ...]:
-    whole: list[tuple[Tensor, int, Tensor]] = []
-    rows = []
-    for table, start in zip(tables, starts, strict=False):
+    whole = [(t, start) for t, start in zip(tables, starts, strict=False) if t.choice.kernel.support() is None]
+    holed = [(t, start) for t, start in zip(tables, starts, strict=False) if t.choice.kernel.support() is not None]
+    return tuple(_joined(parts, device) for parts in (whole, holed) if parts)
+
+
+def _joined(parts: list[tuple[SumTable, int]], device: torch.device) -> FusedRows:
+    at, lengths, learns, support, support_at, held = [], [], [], [], [], 0
+    for table, start in parts:
         sets, nodes, elements = table.shape
-        at = start + torch.arange(sets * nodes) * elements
-        learns = torch.ones(sets, dtype=torch.bool) if table.trainable is None else table.trainable.cpu()
-        part = (at, elements, learns.repeat_interleave(nodes))
-        if (support := table.choice.kernel.support()) is None:
-            whole.append(part)
-        else:
-            rows.append(_joined([part], support, device))
-    return (_joined(whole, None, device), *rows) if whole else tuple(rows)
-
-
-def _joined(parts: list[tuple[Tensor, int, Tensor]], support: Tensor | None, device: torch.device) -> FusedRows:
-    lengths = torch.cat([torch.full((len(at),), length) for at, length, _ in parts])
+        at.append(start + torch.arange(sets * nodes) * elements)
+        lengths.append(torch.full((sets * nodes,), elements))
+        trains = torch.ones(sets, dtype=torch.bool) if table.trainable is None else table.trainable.cpu()
+        learns.append(trains.repeat_interleave(nodes))
+        if (holes := table.choice.kernel.support()) is not None:
+            support.append(holes.flatten().cpu())
+            support_at.append((held + torch.arange(nodes) * elements).repeat(sets))
+            held += nodes * elements
     return FusedRows(
-        torch.cat([at for at, _, _ in parts]).to(device),
-        lengths.to(device, torch.int32),
-        torch.cat([learns for _, _, learns in parts]).to(device, torch.int32),
-        int(lengths.max()),
-        None if support is None else support.to(device),
+        torch.cat(at).to(device),
+        torch.cat(lengths).to(device, torch.int32),
+        torch.cat(learns).to(device, torch.int32),
+        max(table.shape[2] for table, _ in parts),
+        torch.cat(support).to(device) if support else None,
+        torch.cat(support_at).to(device) if support else None,
     )
 
 

@@ -97,24 +97,28 @@ def fused_upward(
 
 def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     """Add the batch's expected counts to ``statistics``."""
-    from pcbench_kernels.gpu import count_edges, flow_through
+    from pcbench_kernels.gpu import count_categories, count_edges, flow_through
 
     program, p = up.program, up.buffers
     fused = program.fused
     assert fused is not None
     fresh = statistics.rows == 0
+    counted = {leaves.table for leaves in fused.leaves}
 
     def work() -> None:
         p.seeds.copy_(torch.isfinite(up.device_likelihood))
         if fresh:
             for table in fused.shared:  # the others are written
                 statistics.weights[table].zero_()
-            for counts in statistics.leaves:
-                counts.zero_()
+            for table, counts in enumerate(statistics.leaves):
+                if table not in counted:
+                    counts.zero_()
         for layer in reversed(fused.layers):
             flow_through(p, layer)
         for edges in fused.edges:
             count_edges(p, edges, fresh)
+        for leaves in fused.leaves:
+            count_categories(p, leaves, fresh)
 
     key = ("down", fresh, *_key(program, up.parameters, p, up.workspace, statistics))
     up.workspace.graphs.run(key, work, program.device)

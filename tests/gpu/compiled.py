@@ -43,6 +43,7 @@ def compiled(capability: int, precision: str) -> dict[str, list[str]]:
             "ADD": False,
             "MANY": True,
             "ALIGNED": True,
+            "PULLS": True,
             "EARLY": capability >= 90,
         }
         fixed = {name: value for name, value in fixed.items() if name in kernel.arg_names}

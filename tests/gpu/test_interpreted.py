@@ -36,7 +36,17 @@ def fused(model: Model) -> Model:
     """The same model with fused kernels, which the interpreter runs on the CPU."""
     p = model.program
     assert why_not_fused(p.layers, p.sum_tables, p.leaf_tables) is None
-    plan = fuse(p.layers, p.sum_tables, p.value_rows, p.element_rows, p.num_units, "exact", p.device, len(p.circuit.variables))
+    plan = fuse(
+        p.layers,
+        p.sum_tables,
+        p.leaf_tables,
+        p.value_rows,
+        p.element_rows,
+        p.num_units,
+        "exact",
+        p.device,
+        len(p.circuit.variables),
+    )
     return Model(dataclasses.replace(p, fused=plan), model.parameters)
 
 

@@ -35,9 +35,11 @@ def product_flow(
     OUTPUTS,
     BN: tl.constexpr,
     BM: tl.constexpr,
+    PULLS: tl.constexpr,
+    SCATTER: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """Flow of a product or a vector of leaves, added up from all parents; added to the counts of its leaves."""
+    """Flow of a product or a vector of leaves, added up from all parents."""
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
@@ -52,8 +54,9 @@ def product_flow(
     column = tl.load(seed_columns + g)
     element = tl.load(elements_at + g)
     follow(EARLY)
-    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM)
-    count_leaves(counts, codes, uses, u0, u1, flow, b, b_in, n, mask, B, NODES)
+    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS)
+    if SCATTER:
+        count_leaves(counts, codes, uses, u0, u1, flow, b, b_in, n, mask, B, NODES)
     tl.store(flows + element * B + b[:, None] * NODES + n[None, :], flow.to(flows.dtype.element_ty), mask=mask)
 
 
@@ -87,19 +90,24 @@ def narrow_sum_flow(
     PRECISION: tl.constexpr,
     KEEP: tl.constexpr,
     ALIGNED: tl.constexpr,
+    PULLS: tl.constexpr,
+    SCATTER: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay in registers, and are stored.
 
-    Flows are stored for the children that pull them (``KEEP``), and added to the counts of fused leaves.
+    Flows are stored for whoever reads them again (``KEEP``), or added to the counts of fused leaves (``SCATTER``).
     """
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     n = tl.arange(0, BM)
+    k = tl.program_id(1) * BE + tl.arange(0, BE)
     b_in = b < B
     n_in = n < NODES
+    k_in = k < WIDTH
     mask = b_in[:, None] & n_in[None, :]
+    inside = b_in[:, None] & k_in[None, :]
     b = b.to(tl.int64)
     p0 = tl.load(pull_start + g)
     p1 = tl.load(pull_start + g + 1)
@@ -107,23 +115,20 @@ def narrow_sum_flow(
     u1 = tl.load(use_start + g + 1)
     column = tl.load(seed_columns + g)
     w = weights + weight_rows(weights_at, g, ALIGNED)
-    element = tl.load(elements_at + g)
+    where = tl.load(elements_at + g) * B + b[:, None] * WIDTH + k[None, :]
     rows = tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :]
+    tile = tl.load(w + n[:, None] * WIDTH + k[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
     y = tl.load(values + rows, mask=mask, other=0.0)
+    x = tl.load(elements + where, mask=inside, other=0.0)
     follow(EARLY)
-    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM)
+    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS)
     r = per_value(flow, y).to(ratios.dtype.element_ty)
-    tl.store(ratios + rows, r, mask=mask)
-    for k0 in range(0, WIDTH, BE):
-        k = k0 + tl.arange(0, BE)
-        k_in = k < WIDTH
-        inside = b_in[:, None] & k_in[None, :]
-        where = element * B + b[:, None] * WIDTH + k[None, :]
-        tile = tl.load(w + n[:, None] * WIDTH + k[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
-        x = tl.load(elements + where, mask=inside, other=0.0)
-        total = tl.dot(r, tile, input_precision=PRECISION) * x
-        if KEEP:
-            tl.store(flows + where, total.to(flows.dtype.element_ty), mask=inside)
+    if tl.program_id(1) == 0:
+        tl.store(ratios + rows, r, mask=mask)
+    total = tl.dot(r, tile, input_precision=PRECISION) * x
+    if KEEP:
+        tl.store(flows + where, total.to(flows.dtype.element_ty), mask=inside)
+    if SCATTER:
         count_leaves(counts, codes, uses, u0, u1, total, b, b_in, k, inside, B, WIDTH)
 
 
@@ -144,6 +149,7 @@ def flow_ratio(
     OUTPUTS,
     BN: tl.constexpr,
     BM: tl.constexpr,
+    PULLS: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """``r = F/y`` of a layer's nodes."""
@@ -159,7 +165,7 @@ def flow_ratio(
     rows = tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :]
     y = tl.load(values + rows, mask=mask, other=0.0)
     follow(EARLY)
-    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM)
+    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS)
     tl.store(ratios + rows, per_value(flow, y).to(ratios.dtype.element_ty), mask=mask)
 
 
@@ -191,6 +197,7 @@ def wide_sum_flow(
     KEEP: tl.constexpr,
     MANY: tl.constexpr,
     ALIGNED: tl.constexpr,
+    SCATTER: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """The same from ratios in memory, of any number of terms.
@@ -228,7 +235,8 @@ def wide_sum_flow(
     total *= x
     if KEEP:
         tl.store(flows + where, total.to(flows.dtype.element_ty), mask=mask)
-    count_leaves(counts, codes, uses, u0, u1, total, b, b_in, k, mask, B, WIDTH)
+    if SCATTER:
+        count_leaves(counts, codes, uses, u0, u1, total, b, b_in, k, mask, B, WIDTH)
 
 
 @triton.jit
@@ -286,3 +294,57 @@ def edge_flow(
         tl.atomic_add(out + where, total, mask=mask, sem="relaxed")
     else:
         tl.store(out + where, total, mask=mask)
+
+
+@triton.jit
+def leaf_counts(
+    flows,
+    codes,
+    counts,
+    run_start,
+    sets,
+    uses,
+    elements_at,
+    offsets,
+    strides,
+    B,
+    NODES,
+    SIZE,
+    BC: tl.constexpr,
+    BN: tl.constexpr,
+    BK: tl.constexpr,
+    PRECISION: tl.constexpr,
+    ADD: tl.constexpr,
+    ALIGNED: tl.constexpr,
+):
+    """Expected counts ``[C, N]`` of a parameter set as a matrix product: (category = c) ``[C, B]`` times flows ``[B, N]``.
+
+    A sample's row is one-hot, so that nothing is rounded but the flows; no atomics, and counts are written once.
+    """
+    tiles = tl.cdiv(SIZE, BC)
+    run = tl.program_id(0) // tiles
+    c = (tl.program_id(0) % tiles) * BC + tl.arange(0, BC)
+    n = tl.program_id(1) * BN + tl.arange(0, BN)
+    n_in = n < NODES
+    row = tl.load(sets + run) * (SIZE + 1)
+    total = tl.zeros((BC, BN), tl.float32)
+    for i in range(tl.load(run_start + run), tl.load(run_start + run + 1)):
+        stride = tl.load(strides + i)
+        offset = tl.load(offsets + i)
+        if ALIGNED:
+            stride = tl.multiple_of(stride, 16)
+            offset = tl.multiple_of(offset, 16)
+        code = codes + tl.load(uses + i) * B
+        flow = flows + tl.load(elements_at + i) * B + offset
+        for b0 in range(0, B, BK):
+            b = (b0 + tl.arange(0, BK)).to(tl.int64)
+            b_in = b < B
+            seen = tl.load(code + b, mask=b_in, other=-1) - row
+            f = tl.load(flow + b[:, None] * stride + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
+            hot = (seen[None, :] == c[:, None]).to(f.dtype)
+            total = tl.dot(hot, f, total, input_precision=PRECISION)
+    where = counts + (row + c)[:, None] * NODES + n[None, :]
+    mask = (c < SIZE)[:, None] & n_in[None, :]
+    if ADD:
+        total += tl.load(where, mask=mask, other=0.0)
+    tl.store(where, total, mask=mask)

@@ -31,22 +31,24 @@ def log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN: tl.c
 
 
 @triton.jit
-def log_factors(values, factors, f0, f1, b, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr):
-    """``[BN, BK]``: Σ factors' log values."""
+def log_factors(
+    values, scales, factors, units, factor, unit, f0, f1, b, b_in, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr
+):
+    """``[BN, BK]`` and float64 ``[BN]``: Σ factors' log values, and Σ of their scales.
+
+    ``factor`` and ``unit`` are those of the first, loaded early; each next one is loaded while the one before is added.
+    """
     total = tl.zeros((BN, BK), tl.float32)
+    shift = tl.zeros((BN,), tl.float64)
     for f in range(f0, f1):
-        row = values + tl.load(factors + f) * B
-        total += tl.load(row + b[:, None] * WIDTH + k[None, :], mask=mask, other=0.0)
-    return total
-
-
-@triton.jit
-def factor_scale(scales, units, f0, f1, b, b_in, B, BN: tl.constexpr):
-    """``[BN]`` float64: Σ of the factors' scales."""
-    total = tl.zeros((BN,), tl.float64)
-    for f in range(f0, f1):
-        total += tl.load(scales + tl.load(units + f) * B + b, mask=b_in, other=0.0)
-    return total
+        row = values + factor * B
+        scale = tl.load(scales + unit * B + b, mask=b_in, other=0.0)
+        value = tl.load(row + b[:, None] * WIDTH + k[None, :], mask=mask, other=0.0)
+        factor = tl.load(factors + f + 1, mask=f + 1 < f1, other=0)
+        unit = tl.load(units + f + 1, mask=f + 1 < f1, other=0)
+        total += value
+        shift += scale
+    return total, shift
 
 
 @triton.jit
@@ -59,13 +61,33 @@ def relative_scale(scales, part, whole, b, b_in, B):
 
 @triton.jit
 def node_flow(
-    flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, R: tl.constexpr, C: tl.constexpr
+    flows,
+    seeds,
+    pull_rows,
+    pull_widths,
+    pull_offsets,
+    p0,
+    p1,
+    column,
+    b,
+    n,
+    mask,
+    B,
+    OUTPUTS,
+    R: tl.constexpr,
+    C: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ):
     """``[R, C]``: what all parents send to nodes ``n`` of a block, and the seed of a root."""
     total = tl.zeros((R, C), tl.float32)
     for p in range(p0, p1):
-        row = flows + tl.load(pull_rows + p) * B + tl.load(pull_offsets + p)
-        total += tl.load(row + b[:, None] * tl.load(pull_widths + p) + n[None, :], mask=mask, other=0.0).to(tl.float32)
+        offset = tl.load(pull_offsets + p)
+        width = tl.load(pull_widths + p)
+        if ALIGNED:
+            offset = tl.multiple_of(offset, 16)
+            width = tl.multiple_of(width, 16)
+        row = flows + tl.load(pull_rows + p) * B + offset
+        total += tl.load(row + b[:, None] * width + n[None, :], mask=mask, other=0.0).to(tl.float32)
     if column >= 0:
         total += tl.load(seeds + b[:, None] * OUTPUTS + column + n[None, :], mask=mask, other=0.0)
     return total

@@ -14,10 +14,10 @@ def sum_em(
     lengths,
     trainable,
     support,
+    support_at,
     out,
     rounded,
     wrong,
-    NODES,
     step,
     pseudocount,
     least,
@@ -32,7 +32,9 @@ def sum_em(
     row = tl.program_id(0)
     at = tl.load(rows_at + row)
     length = tl.load(lengths + row)
-    holes = support + (row % NODES) * length
+    holes = support
+    if HOLES:
+        holes += tl.load(support_at + row)
     mass = 0.0
     degree = 0.0
     for e0 in range(0, length, BE):

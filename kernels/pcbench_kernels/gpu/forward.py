@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import factor_scale, follow, log_factors, log_leaves, weight_rows
+from .elements import follow, log_factors, log_leaves, weight_rows
 
 
 @triton.jit
@@ -49,25 +49,29 @@ def product_forward(
     stride = (tl.load(term_start + g + 1) - first) * WIDTH
     out = tl.load(out_at + g) * B + (t - first) * WIDTH
     unit = tl.load(term_units + t)
+    factor = tl.load(factors + f0, mask=f0 < f1, other=0)
+    below = tl.load(units + f0, mask=f0 < f1, other=0)
     follow(EARLY)
+    shift = tl.zeros((BN,), tl.float64)
     peak = tl.full((BN,), -1e30, tl.float32)
     for k0 in range(0, WIDTH, BK):
         k = k0 + tl.arange(0, BK)
         mask = b_in[:, None] & (k < WIDTH)[None, :]
         v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
-        v += log_factors(values, factors, f0, f1, b, k, mask, B, WIDTH, BN, BK)
+        more, shift = log_factors(values, scales, factors, units, factor, below, f0, f1, b, b_in, k, mask, B, WIDTH, BN, BK)
+        v += more
         peak = tl.maximum(peak, tl.max(tl.where(mask, v, float("-inf")), 1))
     for k0 in range(0, WIDTH, BK):
         k = k0 + tl.arange(0, BK)
         mask = b_in[:, None] & (k < WIDTH)[None, :]
         v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
-        v += log_factors(values, factors, f0, f1, b, k, mask, B, WIDTH, BN, BK)
+        more, shift = log_factors(values, scales, factors, units, factor, below, f0, f1, b, b_in, k, mask, B, WIDTH, BN, BK)
+        v += more
         where = out + b[:, None] * stride + k[None, :]
         if LINEAR:
             tl.store(elements + where, tl.exp(v - peak[:, None]).to(elements.dtype.element_ty), mask=mask)
         else:
             tl.store(values + where, v - peak[:, None], mask=mask)
-    shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
     tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
 
 
@@ -108,8 +112,10 @@ def narrow_sum_forward(
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
+    n = tl.program_id(1) * BM + tl.arange(0, BM)
     k = tl.arange(0, BK)
     b_in = b < B
+    n_in = n < NODES
     k_in = k < WIDTH
     mask = b_in[:, None] & k_in[None, :]
     b = b.to(tl.int64)
@@ -121,25 +127,23 @@ def narrow_sum_forward(
     node = tl.load(nodes_at + g)
     unit = tl.load(units_at + g)
     element = tl.load(elements_at + g)
+    factor = tl.load(factors + f0, mask=f0 < f1, other=0)
+    below = tl.load(units + f0, mask=f0 < f1, other=0)
+    tile = tl.load(w + n[:, None] * WIDTH + k[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
     v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
     follow(EARLY)
-    v += log_factors(values, factors, f0, f1, b, k, mask, B, WIDTH, BN, BK)
-    shift = factor_scale(scales, units, f0, f1, b, b_in, B, BN)
+    more, shift = log_factors(values, scales, factors, units, factor, below, f0, f1, b, b_in, k, mask, B, WIDTH, BN, BK)
+    v += more
     peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
     x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
-    tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
-    if KEEP:
-        tl.store(elements + element * B + b[:, None] * WIDTH + k[None, :], x, mask=mask)
-    low = tl.zeros((BN,), tl.int32)
-    for n0 in range(0, NODES, BM):
-        n = n0 + tl.arange(0, BM)
-        n_in = n < NODES
-        tile = tl.load(w + n[None, :] * WIDTH + k[:, None], mask=n_in[None, :] & k_in[:, None], other=0.0)
-        total = tl.dot(x, tile, input_precision=PRECISION)
-        inside = b_in[:, None] & n_in[None, :]
-        tl.store(values + node * B + b[:, None] * NODES + n[None, :], tl.log(total), mask=inside)
-        low += tl.sum(tl.where(inside & (total < least), 1, 0), 1)
-    if tl.sum(low) > 0:
+    if tl.program_id(1) == 0:
+        tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
+        if KEEP:
+            tl.store(elements + element * B + b[:, None] * WIDTH + k[None, :], x, mask=mask)
+    total = tl.dot(x, tl.trans(tile), input_precision=PRECISION)
+    inside = b_in[:, None] & n_in[None, :]
+    tl.store(values + node * B + b[:, None] * NODES + n[None, :], tl.log(total), mask=inside)
+    if tl.sum(tl.where(inside & (total < least), 1, 0)) > 0:
         tl.atomic_max(suspect, 1)
 
 

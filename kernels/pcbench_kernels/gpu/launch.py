@@ -10,8 +10,8 @@ import torch
 import triton
 from torch import Tensor
 
-from ..fused import FusedEdges, FusedLayer, FusedRows
-from .backward import edge_flow, flow_ratio, narrow_sum_flow, product_flow, wide_sum_flow
+from ..fused import FusedEdges, FusedLayer, FusedLeaves, FusedRows
+from .backward import edge_flow, flow_ratio, leaf_counts, narrow_sum_flow, product_flow, wide_sum_flow
 from .em import categorical_em, sum_em
 from .encode import encode
 from .forward import narrow_sum_forward, product_forward, wide_sum_forward
@@ -32,11 +32,12 @@ PRECISIONS: dict[str, str] = {"fast": "tf32", "exact": "tf32x3"}
 #: Precision → kernel → its tile; found by a sweep (tests/bench/gpu_speed.py --sweep).
 TILES: dict[str, dict[str, Tile]] = {
     "fast": {
-        "narrow forward": Tile(32, 64, 256, 8, 3),
+        "narrow forward": Tile(32, 64, 256, 8, 1),
         "wide forward": Tile(64, 128, 64, 4, 4),
-        "narrow flow": Tile(32, 256, 64, 8, 3),
+        "narrow flow": Tile(32, 256, 64, 8, 1),
         "wide flow": Tile(64, 128, 64, 4, 4),
         "edges": Tile(128, 128, 64, 8, 4),
+        "leaves": Tile(128, 128, 64, 8, 3),
     },
     "exact": {
         "narrow forward": Tile(16, 32, 256, 4, 1),
@@ -44,8 +45,11 @@ TILES: dict[str, dict[str, Tile]] = {
         "narrow flow": Tile(16, 256, 32, 4, 1),
         "wide flow": Tile(64, 64, 32, 4, 2),
         "edges": Tile(64, 64, 32, 8, 2),
+        "leaves": Tile(64, 64, 32, 4, 2),
     },
 }
+#: Programs that keep the largest GPUs busy: two for each of some 130 multiprocessors.
+FILL = 264
 #: Below this a linear sum may have lost addends to underflow.
 LEAST = 1e-30
 
@@ -121,7 +125,9 @@ def value_of(p: Pass, layer: FusedLayer) -> None:
 
 def _products(p: Pass, layer: FusedLayer) -> None:
     lookup, codes, _ = _leaves(p, layer)
-    rows, cols = _tile(p.size, 32), _tile(layer.width, 128)
+    cols = _tile(layer.width, 1024)
+    # Few terms are cut into more programs, down to two samples each: all of the chip has to be busy.
+    rows = min(4096 // cols, max(2, int(triton.next_power_of_2(layer.terms * p.size // FILL + 1))))
     product_forward[(layer.terms * triton.cdiv(p.size, rows),)](
         p.values,
         p.scales,
@@ -150,7 +156,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
     lookup, codes, _ = _leaves(p, layer)
     most = TILES[p.precision]["narrow forward"]
     rows, nodes, inner = _tile(p.size, most.rows), _tile(layer.nodes, most.columns), _tile(layer.width, most.inner)
-    narrow_sum_forward[(layer.groups * triton.cdiv(p.size, rows),)](
+    narrow_sum_forward[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, nodes))](
         p.values,
         p.scales,
         p.elements,
@@ -245,6 +251,8 @@ def _product_flow(p: Pass, layer: FusedLayer) -> None:
         p.seeds.shape[1],
         BN=rows,
         BM=cols,
+        PULLS=layer.pulls_aligned,
+        SCATTER=layer.scatter,
         **_early(p),
     )
 
@@ -253,7 +261,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     _, codes, counts = _leaves(p, layer)
     most = TILES[p.precision]["narrow flow"]
     rows, nodes, cols = _tile(p.size, most.rows), _tile(layer.nodes, most.columns), _tile(layer.width, most.inner)
-    narrow_sum_flow[(layer.groups * triton.cdiv(p.size, rows),)](
+    narrow_sum_flow[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.width, cols))](
         p.values,
         p.ratios,
         p.elements,
@@ -278,6 +286,8 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
         ALIGNED=layer.aligned,
         num_warps=_warps(rows * nodes, most.warps),
         num_stages=most.stages,
+        PULLS=layer.pulls_aligned,
+        SCATTER=layer.scatter,
         **_early(p),
     )
 
@@ -294,6 +304,7 @@ def _flow_ratio(p: Pass, layer: FusedLayer) -> None:
         p.seeds.shape[1],
         BN=rows,
         BM=cols,
+        PULLS=layer.pulls_aligned,
         **_early(p),
     )
 
@@ -331,6 +342,7 @@ def _wide_flow(p: Pass, layer: FusedLayer) -> None:
         ALIGNED=layer.aligned,
         num_warps=most.warps,
         num_stages=most.stages,
+        SCATTER=layer.scatter,
         **_early(p),
     )
 
@@ -367,6 +379,34 @@ def count_edges(p: Pass, edges: FusedEdges, fresh: bool) -> None:
     )
 
 
+def count_categories(p: Pass, leaves: FusedLeaves, fresh: bool) -> None:
+    """Expected counts of leaves whose flows are stored; ``fresh``: overwritten, otherwise added to."""
+    most = TILES[p.precision]["leaves"]
+    rows, cols = _tile(leaves.categories, most.rows), _tile(leaves.nodes, most.columns)
+    leaf_counts[(leaves.runs * triton.cdiv(leaves.categories, rows), triton.cdiv(leaves.nodes, cols))](
+        p.flows,
+        p.codes[leaves.table],
+        p.leaf_counts[leaves.table],
+        leaves.run_start,
+        leaves.sets,
+        leaves.uses,
+        leaves.elements_at,
+        leaves.offsets,
+        leaves.strides,
+        p.size,
+        leaves.nodes,
+        leaves.categories,
+        BC=rows,
+        BN=cols,
+        BK=_tile(p.size, most.inner),
+        PRECISION=PRECISIONS[p.precision],
+        ADD=not fresh,
+        ALIGNED=leaves.aligned,
+        num_warps=_warps(rows * cols, most.warps),
+        num_stages=most.stages,
+    )
+
+
 def encode_data(data: Tensor, variables: Tensor, sets: Tensor, codes: Tensor, outside: Tensor, size: int) -> None:
     """Codes ``[uses, B]`` of integer data ``[B, V]`` on the GPU; raises ``outside`` for values that are no category."""
     rows = min(512, triton.next_power_of_2(len(data)))
@@ -396,11 +436,11 @@ def maximise_sums(
         rows.at,
         rows.lengths,
         rows.learns,
-        rows.learns if rows.support is None else rows.support,
+        rows.support,
+        rows.support_at,
         out,
         out if rounded is None else rounded,
         wrong,
-        1 if rows.support is None else len(rows.support),
         step,
         pseudocount,
         least,
