@@ -193,7 +193,9 @@ class _Tables:
         term_start, term_units = self._runs([block.terms for block in blocks], lambda t: t.unit)
         factor_start, factors, units = self._runs([t.factors for t in terms], lambda f: f[0], lambda f: f[1])
         use_start, uses = self._runs([t.uses for t in terms], lambda u: u)
-        pulls = self._runs([b.pulls for b in blocks], lambda p: p[0], lambda p: p[1], lambda p: p[2])
+        pull_start, pull_rows, pull_widths, pull_offsets = self._runs(
+            [b.pulls for b in blocks], lambda p: p[0], lambda p: p[1], lambda p: p[2]
+        )
         return FusedLayer(
             first.is_sum,
             first.narrow,
@@ -214,7 +216,10 @@ class _Tables:
             uses,
             first.leaf_table,
             self._tensor([b.weights for b in blocks]),
-            *pulls,
+            pull_start,
+            pull_rows,
+            pull_widths,
+            pull_offsets,
             self._tensor([b.column for b in blocks]),
             any(t.factors or (t.uses and first.leaf_table in counted) for t in terms),
             any(t.uses and first.leaf_table not in counted for t in terms),
@@ -230,7 +235,7 @@ class _Tables:
             for t in range(len(block.terms)):
                 sharing.setdefault(block.weights + t * first.width, []).append((block, t))
         runs = list(_runs(list(sharing.values()), first.nodes, first.width))
-        starts, *entries = self._runs(
+        run_start, nodes_at, elements_at, offsets, strides, weights_at = self._runs(
             runs,
             lambda e: e[0].node,
             lambda e: e[0].element,
@@ -239,8 +244,18 @@ class _Tables:
             lambda e: e[0].weights + e[1] * e[0].width,
         )
         return FusedEdges(
-            first.nodes, first.width, len(runs), starts, *entries, len(runs) > len(sharing), _aligned(blocks)
-        )  # fmt: skip
+            first.nodes,
+            first.width,
+            len(runs),
+            run_start,
+            nodes_at,
+            elements_at,
+            offsets,
+            strides,
+            weights_at,
+            len(runs) > len(sharing),
+            _aligned(blocks),
+        )
 
     def leaves(self, t: int, table: LeafTable, blocks: list[_Block]) -> FusedLeaves:
         """All uses of a leaf table, those of one parameter set beside each other."""
@@ -250,7 +265,7 @@ class _Tables:
             for i, term in enumerate(block.terms):
                 for use in term.uses:
                     users.setdefault(sets[use], []).append((block, i, use))
-        starts, *entries = self._runs(
+        run_start, held, elements_at, offsets, strides = self._runs(
             list(users.values()),
             lambda e: e[2],
             lambda e: e[0].element,
@@ -259,7 +274,19 @@ class _Tables:
         )
         assert table.categories is not None
         aligned = table.nodes % 16 == 0
-        return FusedLeaves(t, table.nodes, table.categories, len(users), starts, self._tensor(list(users)), *entries, aligned)
+        return FusedLeaves(
+            t,
+            table.nodes,
+            table.categories,
+            len(users),
+            run_start,
+            self._tensor(list(users)),
+            held,
+            elements_at,
+            offsets,
+            strides,
+            aligned,
+        )
 
 
 def _runs(sharing: list[list[T]], nodes: int, width: int) -> Iterator[list[T]]:
