@@ -65,13 +65,21 @@ def moments(family: Any, parameters: Array) -> Array:
 
 def from_moments(family: Any, mean: Array) -> Array:
     """The parameters with the given ``E[t(x)]``: ``[S, N]``."""
-    if family.name in ("categorical", "bernoulli"):
+    if family.name == "categorical":
         return mean
+    if family.name == "bernoulli":
+        return _probability(mean)
     if family.name == "binomial":
-        return mean / family.trials
+        return _probability(mean / family.trials)
     if family.name == "gaussian":
         return np.stack((mean[0], np.maximum(mean[1] - mean[0] ** 2, family.min_variance)))
     raise NotImplementedError(family.name)
+
+
+def _probability(mean: Array) -> Array:
+    """A quotient of two sums of the same flows can round to just above 1; anything further out is an error, not rounding."""
+    assert ((mean >= 0) & (mean <= 1 + 1e-12)).all(), mean
+    return np.minimum(mean, 1.0)
 
 
 def prior_moments(family: Any, parameters: Array) -> Array:

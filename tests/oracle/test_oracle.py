@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pcbench import Circuit, InputBlock
+from pcbench import Bernoulli, Binomial, Circuit, Distribution, InputBlock
 
 from ..strategies import circuits, deterministic_circuits, evidences, examples
 from . import scalar
+from .densities import from_moments
 from .learning import expected_counts, maximised
 from .passes import Rows, best_values, log_likelihood, node_flows, node_values, numbers
 from .worlds import Joint
@@ -77,6 +79,15 @@ def test_em_never_lowers_the_likelihood(data: st.DataObject) -> None:
         assert total >= last - 1e-8 * (1 + abs(total))
         last = total
         values = maximised(circuit, values, expected_counts(circuit, values, rows))
+
+
+@pytest.mark.parametrize("family", [Bernoulli(), Binomial(3)])
+def test_a_probability_that_rounds_past_one_stays_a_probability(family: Distribution) -> None:
+    """Flows in which every row holds the largest value: their statistic divided by their total rounded to 1 + 2⁻⁵²."""
+    past = np.array([[family.mean(torch.ones(1, 1, dtype=torch.float64)).item() * (1 + 2**-52)]])
+    assert from_moments(family, past) == 1.0
+    with pytest.raises(AssertionError):
+        from_moments(family, past * 1.001)
 
 
 @examples(20)
