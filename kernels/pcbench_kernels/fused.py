@@ -16,8 +16,10 @@ class FusedLayer:
 
     Attributes:
         is_sum: whether weights follow; otherwise a product or a vector of leaves.
-        narrow: whether every block has one term and is small enough for its elements to stay in registers.
+        narrow: whether blocks are small enough for the elements of a term to stay in registers.
+        many: whether every block has several terms; otherwise every block has one.
         groups, nodes, width, terms: blocks; nodes of a block; elements of a term; terms of all blocks together.
+        chain_start: ``[chains + 1]``, runs of blocks that a program evaluates one after the other, children first.
         nodes_at, units_at, elements_at: ``[groups]``, node number in the values, unit, and node number in the elements.
         term_start: ``[groups + 1]``, the terms of each block; group_of: ``[terms]``, the block of each term.
         term_units: ``[terms]``, row of the scales that holds a term's own; the unit itself where it is the only one.
@@ -33,10 +35,13 @@ class FusedLayer:
 
     is_sum: bool
     narrow: bool
+    many: bool
     groups: int
+    chains: int
     nodes: int
     width: int
     terms: int
+    chain_start: Tensor
     nodes_at: Tensor
     units_at: Tensor
     elements_at: Tensor
@@ -73,6 +78,8 @@ class FusedEdges:
         weights_at: ``[entries]``, first weight of the term.
         shared: whether several runs add to the same weights.
         aligned: whether all weights start at multiples of 16.
+        learns: whether a run holds all that a step needs to know of its weights: one term a block, no holes.
+        trainable: ``[runs]`` int32.
     """
 
     nodes: int
@@ -86,6 +93,8 @@ class FusedEdges:
     weights_at: Tensor
     shared: bool
     aligned: bool
+    learns: bool
+    trainable: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +109,8 @@ class FusedLeaves:
         uses: ``[entries]``, rows of the codes.
         elements_at, offsets, strides: ``[entries]``, where their flows lie, as in :class:`FusedEdges`.
         aligned: whether all of these are multiples of 16.
+        learns: whether their family is updated by dividing counts by their sum.
+        trainable: ``[runs]`` int32.
     """
 
     table: int
@@ -113,6 +124,8 @@ class FusedLeaves:
     offsets: Tensor
     strides: Tensor
     aligned: bool
+    learns: bool
+    trainable: Tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from ..compile import compile
-from ..execute import Model, Statistics, Workspace, expectation
+from ..execute import Model, Statistics, Workspace, em_step, expectation, maximise
 from . import cases
 
 ROWS, FEW_ROWS, MANY_EDGES = 16, 4, 200_000_000
+#: Of the step that is checked; its size is 1, so that the new parameters are the counts alone.
+PSEUDOCOUNT = 0.001
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Greatest relative errors: of any row's log-likelihood, and of the expected counts of any table (in the 2-norm)."""
+    """Greatest relative errors: of any row's log-likelihood, and of the counts and parameters of any table (in the 2-norm)."""
 
     log_likelihood: float
     flows: float
@@ -29,23 +31,19 @@ TOLERANCE = {"cpu": Tolerance(1e-5, 1e-3), "cuda": Tolerance(1e-4, 1e-2)}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was compared and how far it was off."""
+    """What was compared and how far it was off: log-likelihoods, expected counts, and parameters after a whole step of EM."""
 
     rows: int
     log_likelihood_error: float
     flow_error: float
+    parameter_error: float
     tolerance: Tolerance
 
     @property
     def right(self) -> bool:
         # Written so that NaN is wrong.
-        return self.log_likelihood_error <= self.tolerance.log_likelihood and self.flow_error <= self.tolerance.flows
-
-
-def reference(model: Model, data: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Log-likelihoods ``[rows, outputs]`` and expected counts (see :func:`counts`) of a float64 model."""
-    statistics, values = expectation(model, data)
-    return values, counts(statistics)
+        worst = max(self.flow_error, self.parameter_error)
+        return self.log_likelihood_error <= self.tolerance.log_likelihood and worst <= self.tolerance.flows
 
 
 def counts(statistics: Statistics) -> list[Tensor]:
@@ -53,25 +51,36 @@ def counts(statistics: Statistics) -> list[Tensor]:
     return [*statistics.weights, *(leaf[:, :-1] for leaf in statistics.leaves)]
 
 
-def verify(model: Model, batch: int, workspace: Workspace, statistics: Statistics) -> Verdict:
+def verify(model: Model, batch: int) -> Verdict:
     """Check the step as it is timed: a batch of the full size, in which a few different rows are repeated."""
     count = min(batch, ROWS if model.circuit.num_edges <= MANY_EDGES else FEW_ROWS)
     few = cases.rows(model.circuit, count, seed=2)
     repeated = torch.arange(batch) % count
-    _, got = expectation(model, few[repeated].to(model.program.device), workspace, statistics.reset())
+    data, space = few[repeated].to(model.program.device), Workspace()
+    statistics, got = expectation(model, data, space)
     precise = model.recompiled(compile(model.circuit, dtype=torch.float64))
-    values, expected = reference(precise, few)
+    exact, values = expectation(precise, few)
     whole, rest = divmod(batch, count)
-    for flows in expected:
+    for flows in [*exact.weights, *exact.leaves]:
         flows.mul_(whole)
     if rest:
-        for flows, more in zip(expected, reference(precise, few[:rest])[1], strict=True):
-            flows.add_(more)
+        more, _ = expectation(precise, few[:rest])
+        for flows, others in zip([*exact.weights, *exact.leaves], [*more.weights, *more.leaves], strict=True):
+            flows.add_(others)
     truth = values[repeated]
     off = (got.cpu().double() - truth).abs() / truth.abs().clamp(min=1)
-    flow_errors = [_relative(a, b) for a, b in zip(counts(statistics), expected, strict=True)]
-    wrong = any(math.isnan(e) for e in flow_errors)
-    return Verdict(count, float(off.max()), math.nan if wrong else max(flow_errors), TOLERANCE[model.program.device.type])
+    flow_error = _worst(counts(statistics), counts(exact))
+    del statistics
+    moved = em_step(model, data, pseudocount=PSEUDOCOUNT, workspace=space).model.parameters
+    still = maximise(precise, exact, pseudocount=PSEUDOCOUNT).parameters
+    parameter_error = _worst([*moved.weights, *moved.leaves], [*still.weights, *still.leaves])
+    return Verdict(count, float(off.max()), flow_error, parameter_error, TOLERANCE[model.program.device.type])
+
+
+def _worst(got: list[Tensor], expected: list[Tensor]) -> float:
+    """The greatest of :func:`_relative`; NaN where one of them is."""
+    errors = [_relative(a, b) for a, b in zip(got, expected, strict=True)]
+    return math.nan if any(math.isnan(e) for e in errors) else max(errors)
 
 
 def _relative(got: Tensor, expected: Tensor) -> float:

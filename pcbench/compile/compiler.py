@@ -96,13 +96,11 @@ def _on_gpu(program: Program, precision: str) -> Program:
     reason = reason or why_not_fused(program.layers, program.sum_tables, program.leaf_tables) or ""
     fused = None
     if not reason:
-        rows = (program.value_rows, program.element_rows)
         seen = {v for t in program.leaf_tables for v in t.variables.tolist()}
         columns = len(program.circuit.variables)
         known = columns if len(seen) == columns else -1
-        fused = fuse(
-            program.layers, program.sum_tables, program.leaf_tables, *rows, program.num_units, precision, program.device, known
-        )
+        tables = (program.layers, program.sum_tables, program.leaf_tables)
+        fused = fuse(*tables, program.num_units, precision, program.device, known)
     with torch.device(program.device):
         return replace(
             program,

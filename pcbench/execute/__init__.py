@@ -2,12 +2,14 @@
 
 from .downward import downward
 from .evidence import Batch, Data, Evidence
+from .fused_update import updates_alone
 from .max_product import max_product
 from .maximise import maximise
 from .model import Model, Parameters
 from .model_views import node_flows, node_values
+from .stamps import Clock
 from .statistics import Statistics
-from .steps import expectation, forward
+from .steps import em_step, expectation, forward
 from .topdown import draw, maximise_tree
 from .upward import Activations, upward
 from .weight_map import WeightMap
@@ -16,6 +18,7 @@ from .workspace import Workspace
 __all__ = [
     "Activations",
     "Batch",
+    "Clock",
     "Data",
     "Evidence",
     "Model",
@@ -25,6 +28,7 @@ __all__ = [
     "Workspace",
     "downward",
     "draw",
+    "em_step",
     "expectation",
     "forward",
     "max_product",
@@ -32,5 +36,6 @@ __all__ = [
     "maximise_tree",
     "node_flows",
     "node_values",
+    "updates_alone",
     "upward",
 ]

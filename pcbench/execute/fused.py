@@ -1,12 +1,13 @@
-"""Training passes on a GPU: one launch a layer, captured in CUDA graphs after the first step of a shape.
+"""Training passes on a GPU: one launch a phase, captured in CUDA graphs after the first step of a shape.
 
 Elements of sums, and flows by value, are stored once, in the precision of the matrix products that read them. A layer in
 which a linear sum nearly vanished raises a flag, and the batch is evaluated again by the exact passes: nothing is clamped.
+Flags and log-likelihoods come to the CPU together, once a pass or a step, so that the GPU never waits in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ..compile import Program
-from ..compile.fuse import arena_starts
 from .evidence import Batch, Evidence
 from .model import Parameters
 from .statistics import Statistics
@@ -23,23 +23,66 @@ from .workspace import Workspace
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.gpu import Pass
 
+#: What may go wrong in a pass, each with a flag: mass was lost to underflow, a value is no category, a count is not finite.
+SUSPECT, OUTSIDE, WRONG = range(3)
+
 
 @dataclass(eq=False)
 class FusedPass:
-    """An upward pass that a downward pass may follow.
+    """An upward pass, launched; a downward pass may follow.
 
     Attributes:
-        log_likelihood: ``[B, outputs]`` float64, on the CPU.
-        exact: whether every linear sum kept its mass; otherwise the log-likelihood is not to be used.
+        report: float64, on the GPU: log-likelihoods ``[B, outputs]``, then the flags.
     """
 
     program: Program
     parameters: Parameters
+    batch: Batch
     buffers: Pass
     workspace: Workspace
-    device_likelihood: Tensor
+    report: Tensor
+
+    @property
+    def likelihood(self) -> Tensor:
+        """``[B, outputs]``, on the GPU."""
+        return self.report[:-3].view(self.batch.size, -1)
+
+    @property
+    def flags(self) -> Tensor:
+        """``[3]`` int32, on the GPU."""
+        return flags(self.workspace, self.program.device)
+
+    def settle(self) -> Settled:
+        """Wait for the GPU.
+
+        Raises:
+            DataError: naming the row, the variable and the value that is no category.
+        """
+        host = self.report.cpu()
+        suspect, outside, wrong = (bool(f) for f in host[-3:])
+        if outside:
+            Evidence(self.batch.values.T).check(self.program.circuit.variables)
+        return Settled(host[:-3].view(self.batch.size, -1), not suspect, wrong)
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """What a pass or a step has come to.
+
+    Attributes:
+        log_likelihood: ``[B, outputs]`` float64, on the CPU.
+        exact: whether every linear sum kept its mass; otherwise nothing of the pass is to be used.
+        wrong: whether some expected count is not finite.
+    """
+
     log_likelihood: Tensor
     exact: bool
+    wrong: bool
+
+
+def flags(workspace: Workspace, device: torch.device) -> Tensor:
+    """See :data:`SUSPECT`, :data:`OUTSIDE`, :data:`WRONG`."""
+    return workspace.get("flags", (3,), torch.int32, device)
 
 
 def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> Batch | None:
@@ -50,8 +93,8 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> B
     if program.fused is None or evidence.soft:
         return None
     device, values = program.device, evidence.values
-    flags = workspace.get("flags", (2,), torch.int32, device)
-    flags.zero_()
+    raised = flags(workspace, device)
+    raised.zero_()
     plain = evidence.observed is None and not values.is_floating_point() and not values.is_complex() and values.numel() > 0
     if not plain or values.dtype == torch.bool or values.ndim != 2 or values.shape[1] != program.fused.variables:
         return Batch.of(program, evidence)
@@ -61,88 +104,83 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> B
     for t, table in enumerate(program.leaf_tables):
         held = workspace.get(f"codes{t}", (len(table.rows), len(data)), torch.int64, device)
         assert table.categories is not None
-        encode_data(data, table.variables, table.rows, held, flags[1:], table.categories)
+        encode_data(data, table.variables, table.rows, held, raised[OUTSIDE:], table.categories)
         codes.append(held)
     return Batch(len(data), tuple(codes), data.T, None, {})
 
 
 def fused_upward(
-    program: Program, parameters: Parameters, batch: Batch, workspace: Workspace, statistics: Statistics | None = None
+    program: Program, parameters: Parameters, batch: Batch, workspace: Workspace, downward: bool = False
 ) -> FusedPass:
-    """Values of every unit. With ``statistics``, buffers for :func:`fused_downward` are laid out as well."""
+    """Launches that compute the value of every unit; with ``downward``, they keep what a downward pass needs."""
     from pcbench_kernels.gpu import value_of
 
-    assert program.fused is not None
-    layers, device, starts = program.fused.layers, program.device, arena_starts(program.value_rows)
-    p = _buffers(program, parameters, batch, workspace, statistics)
-    out = workspace.get("log likelihood", (batch.size, program.circuit.num_outputs), torch.float64, device)
+    fused, device = program.fused, program.device
+    assert fused is not None
+    p = _buffers(program, parameters, batch, workspace, downward)
+    report = workspace.get("report", (batch.size * program.circuit.num_outputs + 3,), torch.float64, device)
+    up = FusedPass(program, parameters, batch, p, workspace, report)
 
     def work() -> None:
-        for layer in layers:
+        for layer in fused.layers:
             value_of(p, layer)
-        for top in program.layers:
-            for block, column in top.outputs:
-                at = (starts[top.nodes] + (top.value_row + block) * top.nodes) * batch.size
-                value = p.values[at : at + batch.size * top.nodes].view(batch.size, top.nodes)
-                scale = p.scales[top.unit + block][:, None]
-                torch.add(value.double(), scale, out=out[:, column : column + top.nodes])
+        for column, node, unit, nodes in fused.outputs:
+            value = p.values[node * batch.size : (node + nodes) * batch.size].view(batch.size, nodes)
+            torch.add(value.double(), p.scales[unit][:, None], out=up.likelihood[:, column : column + nodes])
+        report[-3:].copy_(up.flags)
 
-    workspace.graphs.run(("up", *_key(program, parameters, batch, workspace, None)), work, device)
-    likelihood = out.cpu()
-    suspect, outside = workspace.get("flags", (2,), torch.int32, device).tolist()
-    if outside:
-        Evidence(batch.values.T).check(program.circuit.variables)  # names the row, the variable and the value
-    return FusedPass(program, parameters, p, workspace, out, likelihood, not suspect)
+    run(up, ("up", downward), work)
+    return up
 
 
 def fused_downward(up: FusedPass, statistics: Statistics) -> None:
-    """Add the batch's expected counts to ``statistics``."""
-    from pcbench_kernels.gpu import count_categories, count_edges, flow_through
+    """Add the batch's expected counts to ``statistics``; their number of rows and log-likelihood are the caller's."""
+    from pcbench_kernels.gpu import count_categories, count_edges
 
-    program, p = up.program, up.buffers
-    fused = program.fused
+    fused, p = up.program.fused, up.buffers
     assert fused is not None
     fresh = statistics.rows == 0
     counted = {leaves.table for leaves in fused.leaves}
 
     def work() -> None:
-        p.seeds.copy_(torch.isfinite(up.device_likelihood))
         if fresh:
             for table in fused.shared:  # the others are written
                 statistics.weights[table].zero_()
             for table, counts in enumerate(statistics.leaves):
                 if table not in counted:
                     counts.zero_()
-        for layer in reversed(fused.layers):
-            flow_through(p, layer)
+        flow_down(up, tuple(statistics.leaves))
         for edges in fused.edges:
-            count_edges(p, edges, fresh)
+            count_edges(p, edges, statistics.flat, 0, fresh)
         for leaves in fused.leaves:
-            count_categories(p, leaves, fresh)
+            count_categories(p, leaves, statistics.leaves[leaves.table], fresh)
 
-    key = ("down", fresh, *_key(program, up.parameters, p, up.workspace, statistics))
-    up.workspace.graphs.run(key, work, program.device)
-    statistics.rows += p.size
-    statistics.log_likelihood += float(up.log_likelihood.sum())
+    run(up, ("down", fresh), work, statistics.flat, *statistics.leaves)
 
 
-def _key(
-    program: Program, parameters: Parameters, batch: Batch | Pass, workspace: Workspace, s: Statistics | None
-) -> tuple[Hashable, ...]:
-    """Everything that a captured pass has baked in: the program, the batch size, and where tensors lie."""
-    tables = [parameters.flat, parameters.operands, *(t for t in parameters.lookups if t is not None)]
-    tables += [] if s is None else [s.flat, *s.leaves]
-    return (program, batch.size, workspace.moves, *(t.data_ptr() for t in tables))
+def flow_down(up: FusedPass, counts: tuple[Tensor, ...]) -> None:
+    """The launches of flows; ``counts`` as in :func:`~pcbench_kernels.gpu.flow_through`."""
+    from pcbench_kernels.gpu import flow_through
+
+    assert up.program.fused is not None
+    up.buffers.seeds.copy_(torch.isfinite(up.likelihood))
+    for layer in reversed(up.program.fused.layers):
+        flow_through(up.buffers, layer, counts)
 
 
-def _buffers(
-    program: Program, parameters: Parameters, batch: Batch, workspace: Workspace, statistics: Statistics | None
-) -> Pass:
+def run(up: FusedPass, what: Hashable, work: Callable[[], None], *more: Tensor) -> None:
+    """Work of a pass, captured. The key is everything that a captured graph has baked in: the program, the batch size, and
+    where tensors lie (``more``: other than those of the parameters)."""
+    tables = [up.parameters.flat, up.parameters.operands, *(t for t in up.parameters.lookups if t is not None), *more]
+    key = (what, up.program, up.batch.size, up.workspace.moves, *(t.data_ptr() for t in tables))
+    up.workspace.graphs.run(key, work, up.program.device)
+
+
+def _buffers(program: Program, parameters: Parameters, batch: Batch, workspace: Workspace, downward: bool) -> Pass:
     from pcbench_kernels.gpu import Pass
 
-    assert program.fused is not None
-    device, size, dtype = program.device, batch.size, program.dtype
-    training = statistics is not None
+    fused, device, size = program.fused, program.device, batch.size
+    assert fused is not None
 
     def flat(name: str, count: int, kind: torch.dtype) -> Tensor:
         return workspace.get(name, (count,), kind, device)
@@ -154,25 +192,19 @@ def _buffers(
         if held.data_ptr() != code.data_ptr():
             held.copy_(code)
         codes.append(held)
-    nodes = sum(w * r for w, r in program.value_rows.items())
-    elements = sum(w * r for w, r in program.element_rows.items())
-    operand = program.fused.operands
-    # Flows lie in [0, 1], where float16 is eight times finer than bfloat16; what is below 6e-8 does not matter.
-    flow = torch.float16 if operand == torch.bfloat16 else dtype
     return Pass(
         size,
-        flat("values", size * nodes, dtype),
-        flat("ratios", size * nodes if training else 1, operand),
-        flat("elements", size * elements, operand),
-        flat("flows", size * elements if training else 1, flow),
-        workspace.get("scales", (program.fused.num_scales, size), torch.float64, device),
-        workspace.get("seeds", (size, program.circuit.num_outputs), dtype, device),
+        flat("fused values", size * fused.num_values, fused.logs),
+        flat("ratios", size * fused.num_values if downward else 1, fused.operands),
+        flat("fused elements", size * fused.num_elements, fused.operands),
+        flat("flows", size * fused.num_elements if downward else 1, fused.logs),
+        workspace.get("fused scales", (fused.num_scales, size), torch.float64, device),
+        workspace.get("seeds", (size, program.circuit.num_outputs), program.dtype, device),
         parameters.flat,
-        parameters.flat if statistics is None else statistics.flat,
         parameters.operands,
         tuple(t for t in parameters.lookups if t is not None),
         tuple(codes),
-        workspace.get("flags", (2,), torch.int32, device),
-        () if statistics is None else tuple(statistics.leaves),
-        program.fused.precision,
+        flags(workspace, device)[SUSPECT:],
+        downward,
+        fused.precision,
     )

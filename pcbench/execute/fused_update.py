@@ -1,50 +1,109 @@
-"""The M step on a GPU: one pass over each table, where there is a kernel for it."""
+"""The M step on a GPU: in the launches that count, or in one pass over each table that they leave."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pcbench_kernels.cpu.em import least_mass
 
-from ..compile import LeafTable, Program
+from ..compile import LeafTable, Program, weight_starts
 from ..distributions import Categorical
-from ..errors import DataError
+from .fused import WRONG, FusedPass, flags, flow_down, run
+from .model import Parameters
+from .stamps import Stamps
+from .workspace import Workspace
+
+if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
+    from pcbench_kernels.gpu import Update
 
 
-class FusedUpdate:
-    """Updates tables by kernels."""
+def updates_alone(program: Program) -> bool:
+    """Whether the launches of a step update every parameter."""
+    return program.fused is not None and all(isinstance(t.distribution, Categorical) for t in program.leaf_tables)
 
-    def __init__(self, program: Program, step: float, pseudocount: float) -> None:
-        self._program = program
-        self._step, self._pseudocount, self._least = step, pseudocount, least_mass(program.dtype)
-        self._wrong = torch.zeros(1, dtype=torch.int32, device=program.device)
-        most = max(len(t.parameters) for t in program.leaf_tables)
-        self._everything = torch.ones(most, dtype=torch.int32, device=program.device)
 
-    def sums(self, old: Tensor, flows: Tensor, out: Tensor, operands: Tensor) -> None:
-        """All weights, flat; ``operands`` may be ``out`` itself."""
-        from pcbench_kernels.gpu import maximise_sums
+def update_of(program: Program, workspace: Workspace, step: float, pseudocount: float) -> Update:
+    """Step size and pseudocount where launches read them, and the flag that they raise."""
+    from pcbench_kernels.gpu import Update
 
-        assert self._program.fused is not None  # and so every table is dense
-        rounded = None if operands is out else operands
-        for rows in self._program.fused.rows:
-            maximise_sums(old, flows, rows, out, rounded, self._wrong, self._step, self._pseudocount, self._least)
+    rates = workspace.get("rates", (2,), torch.float32, program.device)
+    rates.copy_(torch.tensor([step, pseudocount]))
+    return Update(rates, flags(workspace, program.device)[WRONG:], least_mass(program.dtype))
 
-    def leaves(self, table: LeafTable, old: Tensor, counts: Tensor, out: Tensor, lookup: Tensor) -> bool:
-        """Categorical leaves and their log table; ``False``, and nothing is done, for other families."""
-        from pcbench_kernels.gpu import maximise_categorical
 
-        if not isinstance(table.distribution, Categorical):
-            return False
-        learns = self._learns(table)
-        maximise_categorical(old, counts, learns, out, lookup, self._wrong, self._step, self._pseudocount, self._least)
-        return True
+def fused_learn(up: FusedPass, update: Update, new: Parameters, stamps: Stamps | None = None) -> None:
+    """Flows, expected counts and the M step of one batch, into the memory of ``new``; its old contents do not matter.
 
-    def require_finite(self) -> None:
-        """Raise :class:`DataError` when some total was NaN or infinite."""
-        if bool(self._wrong.item()):
-            raise DataError("the expected counts of a layer hold NaN or infinity; the model was not changed")
+    Counts are kept only for weights and leaves that no launch updates while it counts.
+    """
+    from pcbench_kernels.gpu import count_categories, count_edges, learn_categories, learn_edges, maximise_sums
 
-    def _learns(self, table: LeafTable) -> Tensor:
-        return self._everything if table.trainable is None else table.trainable.to(torch.int32)
+    program, p, workspace, device = up.program, up.buffers, up.workspace, up.program.device
+    fused = program.fused
+    assert fused is not None
+    base, end = fused.late_weights
+    counts = workspace.get("late counts", (end - base,), torch.float32, device)
+    alone = {leaves.table for leaves in fused.leaves if leaves.learns}
+    counted = {leaves.table for leaves in fused.leaves}
+    held = tuple(
+        workspace.get(f"leaf counts{t}", (len(table.parameters), _categories(table) + 1, table.nodes) if t not in alone else (1,),
+                      torch.float32, device)
+        for t, table in enumerate(program.leaf_tables)
+    )  # fmt: skip
+    starts = weight_starts(program.sum_tables)
+    rounded = None if new.operands.data_ptr() == new.flat.data_ptr() else new.operands
+
+    def flow() -> None:
+        for t in range(len(held)):
+            if t not in counted:
+                held[t].zero_()
+        flow_down(up, held)
+
+    def learn() -> None:
+        for table in fused.shared:
+            counts[starts[table] - base : starts[table + 1] - base].zero_()
+        for edges in fused.edges:
+            if edges.learns:
+                learn_edges(p, edges, new.flat, rounded, update)
+            else:
+                count_edges(p, edges, counts, base, True)
+        for rows in fused.late_rows:
+            maximise_sums(p.weights, counts, base, rows, new.flat, rounded, update)
+        for leaves in fused.leaves:
+            t = leaves.table
+            if leaves.learns:
+                lookup = new.lookups[t]
+                assert lookup is not None
+                learn_categories(p, leaves, up.parameters.leaves[t], new.leaves[t], lookup, update)
+            else:
+                count_categories(p, leaves, held[t], True)
+        for t, table in enumerate(program.leaf_tables):
+            if t not in alone:
+                fused_leaves(table, up.parameters.leaves[t], held[t], new, t, update)
+        up.report[-3:].copy_(up.flags)
+
+    outputs = [new.flat, new.operands, *new.leaves, *(t for t in new.lookups if t is not None)]
+    mark = (lambda _: None) if stamps is None else stamps.mark
+    mark("forward")
+    run(up, "flow", flow)
+    mark("backward")
+    run(up, "learn", learn, *outputs)
+    mark("update")
+
+
+def fused_leaves(table: LeafTable, old: Tensor, counts: Tensor, new: Parameters, t: int, update: Update) -> None:
+    """M step of the categorical leaves of table ``t`` from counts in memory."""
+    from pcbench_kernels.gpu import maximise_categorical
+
+    learns = torch.ones(len(old), dtype=torch.int32, device=old.device) if table.trainable is None else table.trainable.int()
+    lookup = new.lookups[t]
+    assert lookup is not None
+    maximise_categorical(old, counts, learns, new.leaves[t], lookup, update)
+
+
+def _categories(table: LeafTable) -> int:
+    assert table.categories is not None
+    return table.categories

@@ -9,7 +9,7 @@ from pcbench_kernels.cpu.gather import take
 from ..compile import Program, SumLayer, cut
 from ..distributions import Distribution
 from .evidence import Batch
-from .model import Parameters
+from .model import Parameters, with_exact_lookups
 from .upward import Activations, LeafRule, evaluate, fill_elements, prepare
 from .workspace import Workspace
 
@@ -31,7 +31,7 @@ MAX_RULE = LeafRule(_best_soft, _best_missing)
 def max_product(program: Program, parameters: Parameters, batch: Batch, workspace: Workspace | None = None) -> Activations:
     """Max-product evaluation; elements are kept in the log domain, relative to their maximum."""
     lookups = []
-    for table in parameters.lookups:
+    for table in with_exact_lookups(program, parameters).lookups:
         best = None if table is None else table.clone()
         if best is not None:
             best[:, -1] = best[:, :-1].amax(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,11 +11,12 @@ from torch import Tensor
 from pcbench_kernels.cpu.em import least_mass, sum_update
 
 from ..compile import LeafTable, SumTable
+from ..distributions import Categorical
 from ..errors import DataError, OptionError, hinted
-from .fused_update import FusedUpdate
-from .model import Model, Parameters, lookup_table, weight_storage
+from .fused_update import fused_leaves, update_of
+from .model import Model, Parameters, lookup_table
 from .statistics import Statistics
-from .workspace import chunk_bytes
+from .workspace import Workspace, chunk_bytes
 
 
 @hinted
@@ -38,40 +40,66 @@ def maximise(
         DataError: when the statistics hold NaN or infinity, or come from no rows.
         OptionError: for a step size or pseudocount outside its range.
     """
-    if not 0 < step_size <= 1:
-        raise OptionError(f"step_size must lie in (0, 1], got {step_size}")
-    if not (pseudocount >= 0 and math.isfinite(pseudocount)):
-        raise OptionError(f"pseudocount must be finite and ≥ 0, got {pseudocount}")
+    check_rates(step_size, pseudocount)
     if statistics.rows <= 0:
         raise DataError("the statistics come from no rows")
     program, old = model.program, model.parameters
     statistics.require(program)
-    if recycle is not None and recycle.program is not program:
-        raise OptionError("recycle must be a model of the same program")
-    spare = recycle.parameters if recycle is not None and recycle is not model else None
-    fused = FusedUpdate(program, step_size, pseudocount) if program.fused is not None else None
-    flat, weights = weight_storage(program) if spare is None else (spare.flat, list(spare.weights))
-    operands = flat
-    if fused is None:
+    new = recycled(model, recycle)
+    out = new.parameters
+    if program.fused is None:
         for t, sums in enumerate(program.sum_tables):
-            _update_sums(sums, old.weights[t], statistics.weights[t], step_size, pseudocount, weights[t])
+            _update_sums(sums, old.weights[t], statistics.weights[t], step_size, pseudocount, out.weights[t])
+        leaves = range(len(program.leaf_tables))
     else:
-        if old.operands.dtype != flat.dtype:
-            operands = torch.empty_like(old.operands) if spare is None else spare.operands
-        fused.sums(old.flat, statistics.flat, flat, operands)
-    leaves, lookups = [], []
-    for t, leaf in enumerate(program.leaf_tables):
-        out = torch.empty_like(old.leaves[t]) if spare is None else spare.leaves[t]
-        known = old.lookups[t]
-        table = None if known is None else torch.empty_like(known) if spare is None else spare.lookups[t]
-        counts = statistics.leaves[t]
-        if fused is None or table is None or not fused.leaves(leaf, old.leaves[t], counts, out, table):
-            _update_leaves(leaf, old.leaves[t], counts, step_size, pseudocount, out, table)
-        leaves.append(out)
-        lookups.append(table)
-    if fused is not None:
-        fused.require_finite()
-    return Model(program, Parameters(tuple(weights), tuple(leaves), tuple(lookups), flat, operands))
+        leaves = _maximise_fused(model, statistics, step_size, pseudocount, out)
+    for t in leaves:
+        table = program.leaf_tables[t]
+        _update_leaves(table, old.leaves[t], statistics.leaves[t], step_size, pseudocount, out.leaves[t], out.lookups[t])
+    return new
+
+
+def check_rates(step_size: float, pseudocount: float) -> None:
+    """Raise :class:`OptionError` for a step size or pseudocount outside its range."""
+    if not 0 < step_size <= 1:
+        raise OptionError(f"step_size must lie in (0, 1], got {step_size}")
+    if not (pseudocount >= 0 and math.isfinite(pseudocount)):
+        raise OptionError(f"pseudocount must be finite and ≥ 0, got {pseudocount}")
+
+
+def recycled(model: Model, recycle: Model | None) -> Model:
+    """Where a model's successor goes: the memory of ``recycle``, or fresh memory."""
+    if recycle is not None and recycle.program is not model.program:
+        raise OptionError("recycle must be a model of the same program")
+    if recycle is None or recycle is model:
+        return model.blank()
+    # A new object: what the old one has remembered of itself (smallest weights) is no longer so.
+    return Model(model.program, replace(recycle.parameters))
+
+
+def _maximise_fused(
+    model: Model, statistics: Statistics, step: float, pseudocount: float, out: Parameters
+) -> list[int]:
+    """The M step by kernels; the leaf tables that they have no form for."""
+    from pcbench_kernels.gpu import maximise_sums
+
+    program, old = model.program, model.parameters
+    assert program.fused is not None
+    workspace = Workspace()
+    update = update_of(program, workspace, step, pseudocount)
+    update.wrong.zero_()
+    rounded = None if out.operands is out.flat else out.operands
+    for rows in program.fused.rows:
+        maximise_sums(old.flat, statistics.flat, 0, rows, out.flat, rounded, update)
+    others = []
+    for t, table in enumerate(program.leaf_tables):
+        if isinstance(table.distribution, Categorical):
+            fused_leaves(table, old.leaves[t], statistics.leaves[t], out, t, update)
+        else:
+            others.append(t)
+    if bool(update.wrong[0].item()):
+        raise DataError("the expected counts of a layer hold NaN or infinity; the model was not changed")
+    return others
 
 
 def _pieces(tensor: Tensor) -> range:

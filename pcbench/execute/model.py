@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -25,6 +26,7 @@ class Parameters:
         flat: all weights in one buffer, of which ``weights`` are views, in the order of :func:`weight_starts`.
         operands: ``flat`` as fused matrix products read it: in bfloat16 where they are fast, otherwise ``flat`` itself.
         lookups: for each leaf table over a finite domain, log probabilities ``[P, C+1, N]``; the last row is 0: « missing ».
+            In float16 where fused matrix products are fast; :func:`with_exact_lookups` has them in the program's precision.
     """
 
     weights: tuple[Tensor, ...]
@@ -42,6 +44,7 @@ class Parameters:
     def num_bytes(self) -> int:
         """Memory held, lookup tables included, in bytes."""
         held = [*self.weights, *self.leaves, *(t for t in self.lookups if t is not None)]
+        held += [] if self.operands is self.flat else [self.operands]
         return sum(t.numel() * t.element_size() for t in held)
 
 
@@ -58,15 +61,31 @@ def operands_of(program: Program, flat: Tensor) -> Tensor:
     return flat if program.fused is None else flat.to(program.fused.operands)
 
 
-def lookup_table(table: LeafTable, leaves: Tensor, out: Tensor | None = None) -> Tensor | None:
+def lookup_table(
+    table: LeafTable, leaves: Tensor, out: Tensor | None = None, dtype: torch.dtype | None = None
+) -> Tensor | None:
     """The log probabilities ``[P, C+1, N]`` of a leaf table, or ``None`` when its leaves are not looked up."""
     if table.categories is None:
         return None
     if out is None:
-        out = leaves.new_empty(len(leaves), table.categories + 1, table.nodes)
+        out = leaves.new_empty(len(leaves), table.categories + 1, table.nodes, dtype=dtype)
     out[:, :-1] = table.distribution.log_table(leaves, Finite(table.categories))
     out[:, -1] = 0
     return out
+
+
+def lookups_of(program: Program, leaves: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    """Lookup tables of all leaf tables, as the program's passes read them."""
+    dtype = program.dtype if program.fused is None else program.fused.logs
+    return tuple(lookup_table(t, v, dtype=dtype) for t, v in zip(program.leaf_tables, leaves, strict=True))
+
+
+def with_exact_lookups(program: Program, parameters: Parameters) -> Parameters:
+    """The same parameters, with lookup tables in the precision of the program."""
+    if all(t is None or t.dtype == program.dtype for t in parameters.lookups):
+        return parameters
+    exact = tuple(lookup_table(t, v) for t, v in zip(program.leaf_tables, parameters.leaves, strict=True))
+    return replace(parameters, lookups=exact)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +143,10 @@ class Model:
             for row, parameter in enumerate(leaf.parameters):
                 stored[row] = values[parameter].to(program.dtype)
             leaves.append(stored)
-        lookups = tuple(lookup_table(t, v) for t, v in zip(program.leaf_tables, leaves, strict=True))
-        return cls(program, Parameters(tuple(weights), tuple(leaves), lookups, flat, operands_of(program, flat)))
+        return cls(
+            program,
+            Parameters(tuple(weights), tuple(leaves), lookups_of(program, leaves), flat, operands_of(program, flat)),
+        )
 
     @property
     def circuit(self) -> Circuit:
@@ -160,6 +181,15 @@ class Model:
         lookups = tuple(None if t is None else t.clone() for t in p.lookups)
         leaves = tuple(v.clone() for v in p.leaves)
         return Model(self.program, Parameters(tuple(weights), leaves, lookups, flat, operands_of(self.program, flat)))
+
+    def blank(self) -> Model:
+        """Memory for a model of the same program; what it holds is not a model yet."""
+        p = self.parameters
+        flat, weights = weight_storage(self.program)
+        lookups = tuple(None if t is None else torch.empty_like(t) for t in p.lookups)
+        operands = flat if p.operands.dtype == flat.dtype else torch.empty_like(p.operands)
+        leaves = tuple(torch.empty_like(v) for v in p.leaves)
+        return Model(self.program, Parameters(tuple(weights), leaves, lookups, flat, operands))
 
     @cached_property
     def description(self) -> str:

@@ -1,21 +1,36 @@
-"""Whole steps: evidence in, likelihoods or statistics out."""
+"""Whole steps: evidence in, likelihoods, statistics or a new model out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from ..errors import hinted
+from ..errors import DataError, hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
 from .fused import fused_batch, fused_downward, fused_upward
+from .fused_update import fused_learn, update_of, updates_alone
+from .maximise import check_rates, maximise, recycled
 from .model import Model
+from .stamps import Clock, Stamps
 from .statistics import Statistics
 from .upward import upward
 from .workspace import Workspace
+
+
+class Stepped(NamedTuple):
+    """What a step of EM gives.
+
+    Attributes:
+        model: with the new parameters.
+        log_likelihood: ``[B, outputs]`` float64, nats, under the old ones.
+    """
+
+    model: Model
+    log_likelihood: Tensor
 
 
 @hinted
@@ -28,9 +43,9 @@ def forward(model: Model, evidence: Data, workspace: Workspace | None = None) ->
     with torch.no_grad():
         evidence, workspace = Evidence.of(evidence), workspace or Workspace()
         if (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
-            up = fused_upward(model.program, model.parameters, laid_out, workspace)
-            if up.exact:
-                return up.log_likelihood
+            settled = fused_upward(model.program, model.parameters, laid_out, workspace).settle()
+            if settled.exact:
+                return settled.log_likelihood
         batch = Batch.of(model.program, evidence)
         return upward(model.program, model.parameters, batch, workspace).log_likelihood.cpu()
 
@@ -41,7 +56,7 @@ def expectation(
     evidence: Data,
     workspace: Workspace | None = None,
     into: Statistics | None = None,
-    clock: Callable[[str], None] | None = None,
+    clock: Clock | None = None,
 ) -> tuple[Statistics, Float64[Tensor, "batch outputs"]]:
     """The E step on one batch: expected counts, and the log-likelihood ``[B, outputs]``.
 
@@ -50,24 +65,85 @@ def expectation(
         evidence: the batch; rows of probability zero add nothing to the counts.
         workspace: buffers to use again.
         into: statistics to add to; fresh ones where left out.
-        clock: called with ``"forward"`` and ``"backward"`` at the end of each part.
+        clock: gets a lap ``"forward"`` and a lap ``"backward"``.
     """
     if into is not None:
         into.require(model.program)
     with torch.no_grad():
         evidence, workspace = Evidence.of(evidence), workspace or Workspace()
         statistics = Statistics.zeros(model.program) if into is None else into
-        lap = clock or (lambda _: None)
         if (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
-            up = fused_upward(model.program, model.parameters, laid_out, workspace, statistics)
-            if up.exact:
-                lap("forward")
+            up = fused_upward(model.program, model.parameters, laid_out, workspace, downward=True)
+            settled = up.settle()
+            if settled.exact:
+                _lap(clock, "forward")
                 fused_downward(up, statistics)
-                lap("backward")
-                return statistics, up.log_likelihood
-        batch = Batch.of(model.program, evidence)
-        act = upward(model.program, model.parameters, batch, workspace, keep_elements=True)
-        lap("forward")
-        downward(act, statistics=statistics)
-        lap("backward")
-        return statistics, act.log_likelihood.cpu()
+                statistics.rows += laid_out.size
+                statistics.log_likelihood += float(settled.log_likelihood.sum())
+                _lap(clock, "backward")
+                return statistics, settled.log_likelihood
+        return statistics, _exact_expectation(model, evidence, workspace, statistics, clock)
+
+
+def _exact_expectation(
+    model: Model, evidence: Evidence, workspace: Workspace, statistics: Statistics, clock: Clock | None
+) -> Tensor:
+    batch = Batch.of(model.program, evidence)
+    act = upward(model.program, model.parameters, batch, workspace, keep_elements=True)
+    _lap(clock, "forward")
+    downward(act, statistics=statistics)
+    _lap(clock, "backward")
+    return act.log_likelihood.cpu()
+
+
+def _lap(clock: Clock | None, part: str) -> None:
+    if clock is not None:
+        clock.lap(part)
+
+
+@hinted
+def em_step(
+    model: Model,
+    evidence: Data,
+    step_size: float = 1.0,
+    pseudocount: float = 0.0,
+    workspace: Workspace | None = None,
+    recycle: Model | None = None,
+    statistics: Statistics | None = None,
+    clock: Clock | None = None,
+) -> Stepped:
+    """One step of EM from one batch: what :func:`expectation` and :func:`maximise` give, in one go.
+
+    On a GPU, counts need not be kept, and nothing is waited for but the end.
+
+    Args:
+        model, evidence, workspace: as for :func:`expectation`.
+        step_size, pseudocount, recycle: as for :func:`maximise`.
+        statistics: memory for counts where they have to be kept.
+        clock: gets a lap, or a share of one, for ``"forward"``, ``"backward"`` and ``"update"``.
+
+    Raises:
+        DataError: when the evidence does not fit the variables, or a count is not finite; the model is as it was.
+    """
+    check_rates(step_size, pseudocount)
+    with torch.no_grad():
+        evidence, workspace = Evidence.of(evidence), workspace or Workspace()
+        if updates_alone(model.program) and (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
+            stamps = Stamps(model.program.device) if clock is not None else None
+            new = recycled(model, recycle)
+            update = update_of(model.program, workspace, step_size, pseudocount)
+            up = fused_upward(model.program, model.parameters, laid_out, workspace, downward=True)
+            fused_learn(up, update, new.parameters, stamps)
+            settled = up.settle()
+            if settled.wrong and settled.exact:
+                raise DataError("the expected counts of a layer hold NaN or infinity; the model was not changed")
+            if clock is not None and stamps is not None:
+                clock.divide(stamps.seconds())
+            if settled.exact:
+                return Stepped(new, settled.log_likelihood)
+            recycle = new
+        statistics = Statistics.zeros(model.program) if statistics is None else statistics.reset()
+        _, log_likelihood = expectation(model, evidence, workspace, statistics, clock)
+        new = maximise(model, statistics, step_size, pseudocount, recycle)
+        _lap(clock, "update")
+        return Stepped(new, log_likelihood)

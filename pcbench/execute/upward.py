@@ -21,7 +21,7 @@ from pcbench_kernels.cpu.leaf import lookup
 from ..compile import Factor, InputLayer, LeafFactor, ProductLayer, Program, SumLayer, Term, cut
 from ..distributions import Distribution
 from .evidence import Batch
-from .model import Parameters
+from .model import Parameters, with_exact_lookups
 from .workspace import Workspace, chunk_groups
 
 #: Stands in for −∞ as a maximum, so that −∞ − maximum stays −∞ and does not become NaN.
@@ -115,7 +115,8 @@ def prepare(
     kept = program.element_rows if keep_elements else {}
     elements = {e: workspace.get(f"elements{e}", (r, size, e), dtype, device) for e, r in kept.items()}
     scales = workspace.get("scales", (program.num_units, size), torch.float64, device)
-    return Activations(program, parameters, batch, workspace, values, elements, scales, rule)
+    exact = with_exact_lookups(program, parameters)
+    return Activations(program, exact, batch, workspace, values, elements, scales, rule)
 
 
 def upward(

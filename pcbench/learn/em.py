@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import DataError, OptionError, hinted
-from ..execute import Data, Evidence, Model, Statistics, Workspace, expectation, maximise
+from ..execute import Clock, Data, Evidence, Model, Statistics, Workspace, em_step, expectation, maximise
 
 
 class EMStep(NamedTuple):
@@ -58,10 +57,11 @@ def mini_batch_em(model: Model, batch: Data, step_size: float | int, pseudocount
     Raises:
         DataError: as :func:`full_batch_em`.
     """
-    evidence, statistics = Evidence.of(batch), Statistics.zeros(model.program)
+    evidence = Evidence.of(batch)
     evidence.check(model.circuit.variables)
-    total = accumulate(model, evidence, torch.arange(len(evidence)), statistics, Workspace())
-    return EMStep(maximise(model, statistics, float(step_size), float(pseudocount)), total / len(evidence))
+    stepped = em_step(model, evidence, float(step_size), float(pseudocount))
+    require_possible(stepped.log_likelihood, torch.arange(len(evidence)), "the training data")
+    return EMStep(stepped.model, float(stepped.log_likelihood.mean()))
 
 
 def batch_bounds(rows: int, batch_size: int) -> list[tuple[int, int]]:
@@ -81,7 +81,7 @@ def accumulate(
     rows: Tensor,
     statistics: Statistics,
     workspace: Workspace,
-    clock: Callable[[str], None] | None = None,
+    clock: Clock | None = None,
 ) -> float:
     """Add a batch's expected counts to ``statistics``; its log-likelihood, summed over rows, mean over root nodes, nats.
 

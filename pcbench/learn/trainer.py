@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..execute import Evidence, Model, Statistics, Workspace, forward, maximise
+from ..execute import Evidence, Model, Statistics, Workspace, em_step, forward, maximise, updates_alone
 from ..telemetry import MemoryMeter, StepClock, Throughput
 from . import checkpoint
 from .control import Control
-from .em import accumulate, batch_bounds
+from .em import accumulate, batch_bounds, require_possible
 from .events import EventLog, Kind
 from .plan import Plan
 from .position import Best, Place, Position
@@ -24,7 +24,8 @@ class Trainer:
 
     def __init__(self, plan: Plan, control: Control, log: EventLog, place: Place, clock: StepClock) -> None:
         self._plan, self._control, self._log, self._place, self._clock = plan, control, log, place, clock
-        self._statistics = Statistics.zeros(plan.program)
+        # A GPU that counts and updates in one launch has no counts to keep.
+        self._statistics = None if updates_alone(plan.program) else Statistics.zeros(plan.program)
         self._workspace = Workspace()
         self._spare: Model | None = None
         self._bounds = plan.bounds
@@ -83,19 +84,18 @@ class Trainer:
         plan, clock = self._plan, self._clock
         clock.lap("other")
         last = min(len(self._bounds), position.batch + plan.method.batches_per_step(len(self._bounds)))
-        statistics = self._statistics.reset()
-        total, rows = 0.0, 0
-        for batch in range(position.batch, last):
-            if batch > position.batch and self._control.stopping:
-                return False
-            evidence, numbers = self._rows(position.epoch, batch)
-            clock.lap("data")
-            total += accumulate(position.model, evidence, numbers, statistics, self._workspace, clock.lap)
-            rows += len(evidence)
-            clock.lap("other")
         step_size = plan.method.step_size(position.step, plan.total_steps)
-        spare, self._spare = self._spare, None
-        model = maximise(position.model, statistics, step_size, plan.method.pseudocount, spare)
+        if last == position.batch + 1:
+            model, total, rows = self._step_of_one(position, step_size)
+        else:
+            if self._statistics is None:
+                self._statistics = Statistics.zeros(plan.program)
+            counted = self._count(position, last, self._statistics.reset())
+            if counted is None:
+                return False
+            total, rows = counted
+            spare, self._spare = self._spare, None
+            model = maximise(position.model, self._statistics, step_size, plan.method.pseudocount, spare)
         clock.lap("update")
         self._spare = self._place.advance(
             dataclasses.replace(
@@ -109,6 +109,31 @@ class Trainer:
         )
         self._report_step(total / rows, rows, step_size)
         return True
+
+    def _step_of_one(self, position: Position, step_size: float) -> tuple[Model, float, int]:
+        """The model after a step of one batch; the batch's log-likelihood and rows."""
+        evidence, numbers = self._rows(position.epoch, position.batch)
+        self._clock.lap("data")
+        spare, self._spare = self._spare, None
+        pseudocount = self._plan.method.pseudocount
+        stepped = em_step(
+            position.model, evidence, step_size, pseudocount, self._workspace, spare, self._statistics, self._clock
+        )
+        require_possible(stepped.log_likelihood, numbers, "the training data")
+        return stepped.model, float(stepped.log_likelihood.sum()) / stepped.log_likelihood.shape[1], len(evidence)
+
+    def _count(self, position: Position, last: int, statistics: Statistics) -> tuple[float, int] | None:
+        """Gather the counts of several batches; their log-likelihood and rows, or ``None`` when asked to stop."""
+        total, rows = 0.0, 0
+        for batch in range(position.batch, last):
+            if batch > position.batch and self._control.stopping:
+                return None
+            evidence, numbers = self._rows(position.epoch, batch)
+            self._clock.lap("data")
+            total += accumulate(position.model, evidence, numbers, statistics, self._workspace, self._clock)
+            rows += len(evidence)
+            self._clock.lap("other")
+        return total, rows
 
     def _rows(self, epoch: int, batch: int) -> tuple[Evidence, Tensor]:
         """A batch, and the number of each of its rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 #: The parts of a step that are timed by name; what is left over is Python between them.
@@ -64,6 +64,14 @@ class StepClock:
         now = time.perf_counter()
         if part in self._parts:
             self._parts[part] += now - self._last
+        self._last = now
+
+    def divide(self, seconds: Mapping[str, float]) -> None:
+        """The time since the last lap was spent in these parts, in the proportion of ``seconds``."""
+        now, whole = time.perf_counter(), sum(seconds.values())
+        for part, share in seconds.items():
+            if part in self._parts and whole > 0:
+                self._parts[part] += (now - self._last) * share / whole
         self._last = now
 
     def stop(self, samples: int) -> StepSplit:

@@ -78,8 +78,109 @@ def narrow_sum_flow(
     pull_widths,
     pull_offsets,
     seed_columns,
+    chain_start,
     nodes_at,
     elements_at,
+    B,
+    NODES,
+    WIDTH,
+    OUTPUTS,
+    SPAN,
+    BN: tl.constexpr,
+    BM: tl.constexpr,
+    BE: tl.constexpr,
+    PRECISION: tl.constexpr,
+    KEEP: tl.constexpr,
+    CHAIN: tl.constexpr,
+    ALIGNED: tl.constexpr,
+    PULLS: tl.constexpr,
+    SCATTER: tl.constexpr,
+    EARLY: tl.constexpr,
+):
+    """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay in registers, and are stored.
+
+    A program does so for the blocks of a chain, parents first, ``SPAN`` elements of each. Flows are stored for whoever
+    reads them again (``KEEP``), or added to the counts of fused leaves (``SCATTER``).
+    """
+    blocks = tl.cdiv(B, BN)
+    chain = (tl.program_id(0) // blocks).to(tl.int64)
+    b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
+    n = tl.arange(0, BM)
+    k = tl.program_id(1) * SPAN + tl.arange(0, BE)
+    b_in = b < B
+    n_in = n < NODES
+    mask = b_in[:, None] & n_in[None, :]
+    b = b.to(tl.int64)
+    first = chain
+    last = chain + 1
+    if CHAIN:
+        first = tl.load(chain_start + chain)
+        last = tl.load(chain_start + chain + 1)
+    corner = n[:, None] * WIDTH + k[None, :]
+    w = weights + weight_rows(weights_at, last - 1, ALIGNED)
+    tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
+    rows = tl.load(nodes_at + last - 1) * B + b[:, None] * NODES + n[None, :]
+    y = tl.load(values + rows, mask=mask, other=0.0).to(tl.float32)
+    follow(EARLY)
+    for back in range(first, last):
+        g = last - 1 - (back - first)
+        p0 = tl.load(pull_start + g)
+        p1 = tl.load(pull_start + g + 1)
+        column = tl.load(seed_columns + g)
+        element = tl.load(elements_at + g)
+        flow = node_flow(
+            flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS
+        )
+        r = per_value(flow, y).to(ratios.dtype.element_ty)
+        if tl.program_id(1) == 0:
+            tl.store(ratios + rows, r, mask=mask)
+        for done in range(0, SPAN, BE):
+            e = k + done
+            inside = b_in[:, None] & (e < WIDTH)[None, :]
+            where = element * B + b[:, None] * WIDTH + e[None, :]
+            x = tl.load(elements + where, mask=inside, other=0.0)
+            total = tl.dot(r, tile, input_precision=PRECISION) * x
+            if done + BE < SPAN:
+                tile = tl.load(w + (corner + (done + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
+            if KEEP:
+                tl.store(flows + where, total.to(flows.dtype.element_ty), mask=inside)
+            if SCATTER:
+                u0 = tl.load(use_start + g)
+                u1 = tl.load(use_start + g + 1)
+                count_leaves(counts, codes, uses, u0, u1, total, b, b_in, e, inside, B, WIDTH)
+        if CHAIN:
+            after = tl.maximum(g - 1, first)
+            w = weights + weight_rows(weights_at, after, ALIGNED)
+            tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
+            rows = tl.load(nodes_at + after) * B + b[:, None] * NODES + n[None, :]
+            y = tl.load(values + rows, mask=mask, other=0.0).to(tl.float32)
+            tl.debug_barrier()  # other threads of this program have stored what the next block reads
+
+
+@triton.jit
+def many_sum_flow(
+    values,
+    ratios,
+    scales,
+    elements,
+    weights,
+    weights_at,
+    codes,
+    use_start,
+    uses,
+    counts,
+    flows,
+    seeds,
+    pull_start,
+    pull_rows,
+    pull_widths,
+    pull_offsets,
+    seed_columns,
+    nodes_at,
+    units_at,
+    elements_at,
+    term_start,
+    term_units,
     B,
     NODES,
     WIDTH,
@@ -88,48 +189,54 @@ def narrow_sum_flow(
     BM: tl.constexpr,
     BE: tl.constexpr,
     PRECISION: tl.constexpr,
-    KEEP: tl.constexpr,
     ALIGNED: tl.constexpr,
     PULLS: tl.constexpr,
     SCATTER: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay in registers, and are stored.
+    """The same for blocks of several terms, one term after the other.
 
-    Flows are stored for whoever reads them again (``KEEP``), or added to the counts of fused leaves (``SCATTER``).
+    Their elements are brought to the scale of their block in memory, as edge counts need them.
     """
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     n = tl.arange(0, BM)
-    k = tl.program_id(1) * BE + tl.arange(0, BE)
+    k = tl.arange(0, BE)
     b_in = b < B
     n_in = n < NODES
     k_in = k < WIDTH
     mask = b_in[:, None] & n_in[None, :]
     inside = b_in[:, None] & k_in[None, :]
     b = b.to(tl.int64)
+    t0 = tl.load(term_start + g)
+    t1 = tl.load(term_start + g + 1)
+    stride = (t1 - t0) * WIDTH
     p0 = tl.load(pull_start + g)
     p1 = tl.load(pull_start + g + 1)
-    u0 = tl.load(use_start + g)
-    u1 = tl.load(use_start + g + 1)
     column = tl.load(seed_columns + g)
     w = weights + weight_rows(weights_at, g, ALIGNED)
-    where = tl.load(elements_at + g) * B + b[:, None] * WIDTH + k[None, :]
     rows = tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :]
-    tile = tl.load(w + n[:, None] * WIDTH + k[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
-    y = tl.load(values + rows, mask=mask, other=0.0)
-    x = tl.load(elements + where, mask=inside, other=0.0)
+    y = tl.load(values + rows, mask=mask, other=0.0).to(tl.float32)
+    height = tl.load(scales + tl.load(units_at + g) * B + b, mask=b_in, other=0.0)
+    element = tl.load(elements_at + g) * B
     follow(EARLY)
     flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS)
     r = per_value(flow, y).to(ratios.dtype.element_ty)
-    if tl.program_id(1) == 0:
-        tl.store(ratios + rows, r, mask=mask)
-    total = tl.dot(r, tile, input_precision=PRECISION) * x
-    if KEEP:
+    tl.store(ratios + rows, r, mask=mask)
+    for t in range(t0, t1):
+        at = (t - t0) * WIDTH
+        tile = tl.load(w + n[:, None] * stride + (at + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
+        where = element + b[:, None] * stride + (at + k)[None, :]
+        scale = tl.load(scales + tl.load(term_units + t) * B + b, mask=b_in, other=0.0)
+        x = tl.load(elements + where, mask=inside, other=0.0) * tl.exp((scale - height).to(tl.float32))[:, None]
+        tl.store(elements + where, x.to(elements.dtype.element_ty), mask=inside)
+        total = tl.dot(r, tile, input_precision=PRECISION) * x
         tl.store(flows + where, total.to(flows.dtype.element_ty), mask=inside)
-    if SCATTER:
-        count_leaves(counts, codes, uses, u0, u1, total, b, b_in, k, inside, B, WIDTH)
+        if SCATTER:
+            u0 = tl.load(use_start + t)
+            u1 = tl.load(use_start + t + 1)
+            count_leaves(counts, codes, uses, u0, u1, total, b, b_in, k, inside, B, WIDTH)
 
 
 @triton.jit
@@ -163,7 +270,7 @@ def flow_ratio(
     p1 = tl.load(pull_start + g + 1)
     column = tl.load(seed_columns + g)
     rows = tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :]
-    y = tl.load(values + rows, mask=mask, other=0.0)
+    y = tl.load(values + rows, mask=mask, other=0.0).to(tl.float32)
     follow(EARLY)
     flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS)
     tl.store(ratios + rows, per_value(flow, y).to(ratios.dtype.element_ty), mask=mask)
@@ -240,6 +347,47 @@ def wide_sum_flow(
 
 
 @triton.jit
+def edge_products(
+    ratios,
+    elements,
+    nodes_at,
+    elements_at,
+    offsets,
+    strides,
+    first,
+    last,
+    n,
+    n_in,
+    k,
+    k_in,
+    B,
+    NODES,
+    BM: tl.constexpr,
+    BE: tl.constexpr,
+    BK: tl.constexpr,
+    PRECISION: tl.constexpr,
+    ALIGNED: tl.constexpr,
+):
+    """``[BM, BE]``: ``Σ_g Σ_b r[g,b,n]·x[g,b,e]`` over a run of terms."""
+    total = tl.zeros((BM, BE), tl.float32)
+    for i in range(first, last):
+        stride = tl.load(strides + i)
+        offset = tl.load(offsets + i)
+        if ALIGNED:
+            stride = tl.multiple_of(stride, 16)
+            offset = tl.multiple_of(offset, 16)
+        r = ratios + tl.load(nodes_at + i) * B
+        x = elements + tl.load(elements_at + i) * B + offset
+        for b0 in range(0, B, BK):
+            b = (b0 + tl.arange(0, BK)).to(tl.int64)
+            b_in = b < B
+            left = tl.load(r + b[:, None] * NODES + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
+            right = tl.load(x + b[:, None] * stride + k[None, :], mask=b_in[:, None] & k_in[None, :], other=0.0)
+            total = tl.dot(tl.trans(left), right, total, input_precision=PRECISION)
+    return total
+
+
+@triton.jit
 def edge_flow(
     ratios,
     elements,
@@ -254,6 +402,7 @@ def edge_flow(
     B,
     NODES,
     WIDTH,
+    BASE,
     BM: tl.constexpr,
     BE: tl.constexpr,
     BK: tl.constexpr,
@@ -261,7 +410,10 @@ def edge_flow(
     ADD: tl.constexpr,
     ALIGNED: tl.constexpr,
 ):
-    """``w[n,e]·Σ_g Σ_b r[g,b,n]·x[g,b,e]`` over a run of terms that share weights; written, or added."""
+    """Expected counts ``w[n,e]·Σ r·x`` over a run of terms that share weights; written, or added.
+
+    ``BASE`` is the weight whose count is the first of ``out``.
+    """
     tiles = tl.cdiv(WIDTH, BE)
     run = tl.program_id(0) // tiles
     k = (tl.program_id(0) % tiles) * BE + tl.arange(0, BE)
@@ -269,21 +421,11 @@ def edge_flow(
     k_in = k < WIDTH
     n_in = n < NODES
     first = tl.load(run_start + run)
-    total = tl.zeros((BM, BE), tl.float32)
-    for i in range(first, tl.load(run_start + run + 1)):
-        stride = tl.load(strides + i)
-        offset = tl.load(offsets + i)
-        if ALIGNED:
-            stride = tl.multiple_of(stride, 16)
-            offset = tl.multiple_of(offset, 16)
-        r = ratios + tl.load(nodes_at + i) * B
-        x = elements + tl.load(elements_at + i) * B + offset
-        for b0 in range(0, B, BK):
-            b = (b0 + tl.arange(0, BK)).to(tl.int64)
-            b_in = b < B
-            left = tl.load(r + b[:, None] * NODES + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
-            right = tl.load(x + b[:, None] * stride + k[None, :], mask=b_in[:, None] & k_in[None, :], other=0.0)
-            total = tl.dot(tl.trans(left), right, total, input_precision=PRECISION)
+    last = tl.load(run_start + run + 1)
+    total = edge_products(
+        ratios, elements, nodes_at, elements_at, offsets, strides, first, last, n, n_in, k, k_in, B, NODES,
+        BM, BE, BK, PRECISION, ALIGNED,
+    )  # fmt: skip
     stride = tl.load(strides + first)
     if ALIGNED:
         stride = tl.multiple_of(stride, 16)
@@ -291,9 +433,53 @@ def edge_flow(
     mask = n_in[:, None] & k_in[None, :]
     total *= tl.load(weights + where, mask=mask, other=0.0)
     if ADD:
-        tl.atomic_add(out + where, total, mask=mask, sem="relaxed")
+        tl.atomic_add(out + (where - BASE), total, mask=mask, sem="relaxed")
     else:
-        tl.store(out + where, total, mask=mask)
+        tl.store(out + (where - BASE), total, mask=mask)
+
+
+@triton.jit
+def leaf_products(
+    flows,
+    codes,
+    run_start,
+    run,
+    uses,
+    elements_at,
+    offsets,
+    strides,
+    row,
+    c,
+    n,
+    n_in,
+    B,
+    BC: tl.constexpr,
+    BN: tl.constexpr,
+    BK: tl.constexpr,
+    PRECISION: tl.constexpr,
+    ALIGNED: tl.constexpr,
+):
+    """Expected counts ``[BC, BN]`` of a parameter set: (category = c) ``[C, B]`` times flows ``[B, N]``.
+
+    A sample's row is one-hot, so that nothing is rounded but the flows; no atomics, and counts are written once.
+    """
+    total = tl.zeros((BC, BN), tl.float32)
+    for i in range(tl.load(run_start + run), tl.load(run_start + run + 1)):
+        stride = tl.load(strides + i)
+        offset = tl.load(offsets + i)
+        if ALIGNED:
+            stride = tl.multiple_of(stride, 16)
+            offset = tl.multiple_of(offset, 16)
+        code = codes + tl.load(uses + i) * B
+        flow = flows + tl.load(elements_at + i) * B + offset
+        for b0 in range(0, B, BK):
+            b = (b0 + tl.arange(0, BK)).to(tl.int64)
+            b_in = b < B
+            seen = tl.load(code + b, mask=b_in, other=-1) - row
+            f = tl.load(flow + b[:, None] * stride + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
+            hot = (seen[None, :] == c[:, None]).to(f.dtype)
+            total = tl.dot(hot, f, total, input_precision=PRECISION)
+    return total
 
 
 @triton.jit
@@ -317,32 +503,16 @@ def leaf_counts(
     ADD: tl.constexpr,
     ALIGNED: tl.constexpr,
 ):
-    """Expected counts ``[C, N]`` of a parameter set as a matrix product: (category = c) ``[C, B]`` times flows ``[B, N]``.
-
-    A sample's row is one-hot, so that nothing is rounded but the flows; no atomics, and counts are written once.
-    """
+    """Expected counts of a leaf table; written, or added."""
     tiles = tl.cdiv(SIZE, BC)
     run = tl.program_id(0) // tiles
     c = (tl.program_id(0) % tiles) * BC + tl.arange(0, BC)
     n = tl.program_id(1) * BN + tl.arange(0, BN)
     n_in = n < NODES
     row = tl.load(sets + run) * (SIZE + 1)
-    total = tl.zeros((BC, BN), tl.float32)
-    for i in range(tl.load(run_start + run), tl.load(run_start + run + 1)):
-        stride = tl.load(strides + i)
-        offset = tl.load(offsets + i)
-        if ALIGNED:
-            stride = tl.multiple_of(stride, 16)
-            offset = tl.multiple_of(offset, 16)
-        code = codes + tl.load(uses + i) * B
-        flow = flows + tl.load(elements_at + i) * B + offset
-        for b0 in range(0, B, BK):
-            b = (b0 + tl.arange(0, BK)).to(tl.int64)
-            b_in = b < B
-            seen = tl.load(code + b, mask=b_in, other=-1) - row
-            f = tl.load(flow + b[:, None] * stride + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
-            hot = (seen[None, :] == c[:, None]).to(f.dtype)
-            total = tl.dot(hot, f, total, input_precision=PRECISION)
+    total = leaf_products(
+        flows, codes, run_start, run, uses, elements_at, offsets, strides, row, c, n, n_in, B, BC, BN, BK, PRECISION, ALIGNED
+    )
     where = counts + (row + c)[:, None] * NODES + n[None, :]
     mask = (c < SIZE)[:, None] & n_in[None, :]
     if ADD:

@@ -26,7 +26,7 @@ def log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN: tl.c
     total = tl.zeros((BN, BK), tl.float32)
     for u in range(u0, u1):
         code = tl.load(codes + tl.load(uses + u) * B + b, mask=b_in, other=0)
-        total += tl.load(lookup + code[:, None] * WIDTH + k[None, :], mask=mask, other=0.0)
+        total += tl.load(lookup + code[:, None] * WIDTH + k[None, :], mask=mask, other=0.0).to(tl.float32)
     return total
 
 
@@ -43,7 +43,7 @@ def log_factors(
     for f in range(f0, f1):
         row = values + factor * B
         scale = tl.load(scales + unit * B + b, mask=b_in, other=0.0)
-        value = tl.load(row + b[:, None] * WIDTH + k[None, :], mask=mask, other=0.0)
+        value = tl.load(row + b[:, None] * WIDTH + k[None, :], mask=mask, other=0.0).to(tl.float32)
         factor = tl.load(factors + f + 1, mask=f + 1 < f1, other=0)
         unit = tl.load(units + f + 1, mask=f + 1 < f1, other=0)
         total += value

@@ -1,9 +1,138 @@
-"""The M step in one pass over memory: totals, update, and the log table of the leaves."""
+"""The M step in one pass over memory: totals, update, and the log table of the leaves.
+
+Step size η and pseudocount α stand in ``rates``, so that a captured step serves all of them. A node whose total and
+pseudocount lie below ``least`` keeps its parameters.
+"""
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
+
+from .backward import edge_products, leaf_products
+from .elements import weight_rows
+
+
+@triton.jit
+def flag_if_wrong(mass, wrong):
+    """Raises ``wrong`` where a total is not finite."""
+    if tl.sum(tl.where((mass != mass) | (tl.abs(mass) == float("inf")), 1, 0)) > 0:
+        tl.atomic_max(wrong, 1)
+
+
+@triton.jit
+def edge_em(
+    ratios,
+    elements,
+    weights,
+    out,
+    rounded,
+    run_start,
+    nodes_at,
+    elements_at,
+    weights_at,
+    offsets,
+    strides,
+    trainable,
+    rates,
+    wrong,
+    B,
+    NODES,
+    WIDTH,
+    least,
+    BM: tl.constexpr,
+    BE: tl.constexpr,
+    BK: tl.constexpr,
+    PRECISION: tl.constexpr,
+    ROUND: tl.constexpr,
+    ALIGNED: tl.constexpr,
+):
+    """Counts and updates the weights of some nodes of a run, whose rows fit into a tile: counts never leave its registers.
+
+    ``(1−η)·w + η·(flow + α/E) / (Σ flow + α)``. ``ROUND``: also writes what the next step's matrix products read.
+    """
+    run = tl.program_id(0)
+    k = tl.arange(0, BE)
+    n = tl.program_id(1) * BM + tl.arange(0, BM)
+    k_in = k < WIDTH
+    n_in = n < NODES
+    first = tl.load(run_start + run)
+    last = tl.load(run_start + run + 1)
+    flow = edge_products(
+        ratios, elements, nodes_at, elements_at, offsets, strides, first, last, n, n_in, k, k_in, B, NODES,
+        BM, BE, BK, PRECISION, ALIGNED,
+    )  # fmt: skip
+    where = weight_rows(weights_at, first, ALIGNED) + n[:, None] * WIDTH + k[None, :]
+    mask = n_in[:, None] & k_in[None, :]
+    old = tl.load(weights + where, mask=mask, other=0.0)
+    flow *= old
+    step = tl.load(rates)
+    pseudocount = tl.load(rates + 1)
+    mass = tl.sum(flow, 1)
+    flag_if_wrong(mass, wrong)
+    mass += pseudocount
+    learns = (mass >= least) & (tl.load(trainable + run) != 0)
+    share = step / tl.where(learns, mass, 1.0)
+    new = (1.0 - step) * old + share[:, None] * (flow + pseudocount / WIDTH)
+    new = tl.where(learns[:, None], new, old)
+    tl.store(out + where, new, mask=mask)
+    if ROUND:
+        tl.store(rounded + where, new.to(rounded.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def leaf_em(
+    flows,
+    codes,
+    leaves,
+    out,
+    table,
+    run_start,
+    sets,
+    uses,
+    elements_at,
+    offsets,
+    strides,
+    trainable,
+    rates,
+    wrong,
+    B,
+    NODES,
+    SIZE,
+    least,
+    BC: tl.constexpr,
+    BN: tl.constexpr,
+    BK: tl.constexpr,
+    PRECISION: tl.constexpr,
+    ALIGNED: tl.constexpr,
+):
+    """Counts and updates all categories of some nodes of a parameter set ``[C, N]``, and their logs (last row 0)."""
+    run = tl.program_id(0)
+    c = tl.arange(0, BC)
+    n = tl.program_id(1) * BN + tl.arange(0, BN)
+    n_in = n < NODES
+    held = tl.load(sets + run)
+    row = held * (SIZE + 1)
+    count = leaf_products(
+        flows, codes, run_start, run, uses, elements_at, offsets, strides, row, c, n, n_in, B, BC, BN, BK, PRECISION, ALIGNED
+    )
+    where = c[:, None] * NODES + n[None, :]
+    mask = (c < SIZE)[:, None] & n_in[None, :]
+    kept = held * SIZE * NODES
+    old = tl.load(leaves + kept + where, mask=mask, other=1.0)
+    step = tl.load(rates)
+    pseudocount = tl.load(rates + 1)
+    mass = tl.sum(tl.where(mask, count, 0.0), 0)
+    flag_if_wrong(mass, wrong)
+    mass += pseudocount
+    learns = (mass >= least) & (tl.load(trainable + run) != 0)
+    share = step / tl.where(learns, mass, 1.0)
+    new = (1.0 - step) * old + share[None, :] * (count + pseudocount / SIZE)
+    new = tl.where(learns[None, :], new, old)
+    tl.store(out + kept + where, new, mask=mask)
+    tl.store(table + row * NODES + where, tl.log(new).to(table.dtype.element_ty), mask=mask)
+    missing = table + (row + SIZE) * NODES + n
+    tl.store(missing, tl.zeros((BN,), tl.float32).to(table.dtype.element_ty), mask=n_in)
 
 
 @triton.jit
@@ -18,19 +147,19 @@ def sum_em(
     out,
     rounded,
     wrong,
-    step,
-    pseudocount,
+    rates,
+    BASE,
     least,
     HOLES: tl.constexpr,
     ROUND: tl.constexpr,
     BE: tl.constexpr,
 ):
-    """One node a program: ``(1−η)·w + η·(flow + α/degree) / (Σ flow + α)``; a node without flow keeps its weights.
-
-    ``ROUND``: also writes what the next step's matrix products read.
-    """
+    """The same from counts in memory, one node a program; ``BASE`` is the weight whose count is the first of ``flows``."""
     row = tl.program_id(0)
     at = tl.load(rows_at + row)
+    flows += at - BASE
+    step = tl.load(rates)
+    pseudocount = tl.load(rates + 1)
     length = tl.load(lengths + row)
     holes = support
     if HOLES:
@@ -39,7 +168,7 @@ def sum_em(
     degree = 0.0
     for e0 in range(0, length, BE):
         e = e0 + tl.arange(0, BE)
-        mass += tl.sum(tl.load(flows + at + e, mask=e < length, other=0.0), 0)
+        mass += tl.sum(tl.load(flows + e, mask=e < length, other=0.0), 0)
         if HOLES:
             degree += tl.sum(tl.load(holes + e, mask=e < length, other=0).to(tl.float32), 0)
     if not HOLES:
@@ -53,7 +182,7 @@ def sum_em(
     for e0 in range(0, length, BE):
         e = e0 + tl.arange(0, BE)
         old = tl.load(weights + at + e, mask=e < length, other=0.0)
-        flow = tl.load(flows + at + e, mask=e < length, other=0.0)
+        flow = tl.load(flows + e, mask=e < length, other=0.0)
         new = (1.0 - step) * old + step * ((flow + prior) / safe)
         if HOLES:
             new = tl.where(tl.load(holes + e, mask=e < length, other=0) != 0, new, 0.0)
@@ -72,10 +201,9 @@ def categorical_em(
     out,
     table,
     wrong,
+    rates,
     SIZE,
     NODES,
-    step,
-    pseudocount,
     least,
     BC: tl.constexpr,
     BN: tl.constexpr,
@@ -87,9 +215,10 @@ def categorical_em(
     n_in = n < NODES
     held = p * (SIZE + 1) * NODES
     kept = p * SIZE * NODES
+    step = tl.load(rates)
+    pseudocount = tl.load(rates + 1)
     mass = tl.load(masses + p * NODES + n, mask=n_in, other=0.0)
-    if tl.sum(tl.where((mass != mass) | (tl.abs(mass) == float("inf")), 1, 0)) > 0:
-        tl.atomic_max(wrong, 1)
+    flag_if_wrong(mass, wrong)
     mass += pseudocount
     learns = (mass >= least) & (tl.load(trainable + p) != 0)
     safe = tl.where(learns, mass, 1.0)
@@ -100,4 +229,4 @@ def categorical_em(
     new = tl.where(learns[None, :], new, old)
     tl.store(out + kept + c * NODES + n[None, :], new, mask=mask)
     logs = tl.where(c < SIZE, tl.log(new), 0.0)
-    tl.store(table + held + c * NODES + n[None, :], logs, mask=(c <= SIZE) & n_in[None, :])
+    tl.store(table + held + c * NODES + n[None, :], logs.to(table.dtype.element_ty), mask=(c <= SIZE) & n_in[None, :])

@@ -1,0 +1,238 @@
+"""Launches of the downward pass, and of expected counts."""
+
+from __future__ import annotations
+
+import triton
+from torch import Tensor
+
+from ..fused import FusedEdges, FusedLayer, FusedLeaves
+from .backward import edge_flow, flow_ratio, leaf_counts, many_sum_flow, narrow_sum_flow, product_flow, wide_sum_flow
+from .tiles import ELEMENTS, FILL, PRECISIONS, TILES, Pass, early, rows_of_samples, side, warps, weight_side
+
+
+def flow_through(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
+    """Flows of one launch's blocks, from their parents to their elements; ``counts`` of the leaf tables that are not counted
+    from flows are added to."""
+    if not layer.is_sum:
+        _product_flow(p, layer, counts)
+    elif layer.narrow:
+        (_many_flow if layer.many else _narrow_flow)(p, layer, counts)
+    else:
+        _flow_ratio(p, layer)
+        _wide_flow(p, layer, counts)
+
+
+def _parents(p: Pass, layer: FusedLayer) -> tuple[Tensor, ...]:
+    pulls = (layer.pull_start, layer.pull_rows, layer.pull_widths, layer.pull_offsets)
+    return (p.flows, p.seeds, *pulls, layer.seed_columns)
+
+
+def _uses(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    t = layer.leaf_table or 0
+    return (p.codes[t], layer.use_start, layer.uses, counts[t] if layer.scatter else p.scales)
+
+
+def _product_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
+    rows, cols = side(p.size, 32), side(layer.nodes, 128)
+    codes, use_start, uses, counted = _uses(p, layer, counts)
+    product_flow[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols))](
+        *_parents(p, layer),
+        counted,
+        codes,
+        use_start,
+        uses,
+        layer.elements_at,
+        p.size,
+        layer.nodes,
+        p.seeds.shape[1],
+        BN=rows,
+        BM=cols,
+        PULLS=layer.pulls_aligned,
+        SCATTER=layer.scatter,
+        **early(p),
+    )
+
+
+def _narrow_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
+    nodes = side(layer.nodes, 512)
+    cols = side(layer.width, weight_side(p.operands, nodes))
+    chained = layer.chains < layer.groups
+    rows = rows_of_samples(p.size, layer.chains, min(32, ELEMENTS // nodes))
+    span = triton.cdiv(layer.width, cols) * cols
+    while not chained and span > cols and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.width, span) < FILL:
+        span = triton.cdiv(span // 2, cols) * cols
+    narrow_sum_flow[(layer.chains * triton.cdiv(p.size, rows), triton.cdiv(layer.width, span))](
+        p.values,
+        p.ratios,
+        p.elements,
+        p.operands,
+        layer.weights_at,
+        *_uses(p, layer, counts),
+        *_parents(p, layer),
+        layer.chain_start,
+        layer.nodes_at,
+        layer.elements_at,
+        p.size,
+        layer.nodes,
+        layer.width,
+        p.seeds.shape[1],
+        span,
+        BN=rows,
+        BM=nodes,
+        BE=cols,
+        PRECISION=PRECISIONS[p.precision],
+        KEEP=layer.keep,
+        CHAIN=chained,
+        ALIGNED=layer.aligned,
+        PULLS=layer.pulls_aligned,
+        SCATTER=layer.scatter,
+        num_warps=warps(rows * nodes),
+        num_stages=1,
+        **early(p),
+    )
+
+
+def _many_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
+    cols, nodes = side(layer.width, 512), side(layer.nodes, 512)
+    rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // nodes))
+    many_sum_flow[(layer.groups * triton.cdiv(p.size, rows),)](
+        p.values,
+        p.ratios,
+        p.scales,
+        p.elements,
+        p.operands,
+        layer.weights_at,
+        *_uses(p, layer, counts),
+        *_parents(p, layer),
+        layer.nodes_at,
+        layer.units_at,
+        layer.elements_at,
+        layer.term_start,
+        layer.term_units,
+        p.size,
+        layer.nodes,
+        layer.width,
+        p.seeds.shape[1],
+        BN=rows,
+        BM=nodes,
+        BE=cols,
+        PRECISION=PRECISIONS[p.precision],
+        ALIGNED=layer.aligned,
+        PULLS=layer.pulls_aligned,
+        SCATTER=layer.scatter,
+        num_warps=warps(rows * max(cols, nodes)),
+        num_stages=1,
+        **early(p),
+    )
+
+
+def _flow_ratio(p: Pass, layer: FusedLayer) -> None:
+    rows, cols = side(p.size, 32), side(layer.nodes, 128)
+    flow_ratio[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols))](
+        p.values,
+        p.ratios,
+        *_parents(p, layer),
+        layer.nodes_at,
+        p.size,
+        layer.nodes,
+        p.seeds.shape[1],
+        BN=rows,
+        BM=cols,
+        PULLS=layer.pulls_aligned,
+        **early(p),
+    )
+
+
+def _wide_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
+    most = TILES[p.precision]["wide flow"]
+    rows, cols, inner = side(p.size, most.rows), side(layer.width, most.columns), side(layer.nodes, most.inner)
+    wide_sum_flow[(layer.terms * triton.cdiv(p.size, rows), triton.cdiv(layer.width, cols))](
+        p.ratios,
+        p.scales,
+        p.elements,
+        p.operands,
+        layer.weights_at,
+        *_uses(p, layer, counts),
+        p.flows,
+        layer.nodes_at,
+        layer.units_at,
+        layer.elements_at,
+        layer.group_of,
+        layer.term_start,
+        layer.term_units,
+        p.size,
+        layer.nodes,
+        layer.width,
+        BN=rows,
+        BE=cols,
+        BK=inner,
+        PRECISION=PRECISIONS[p.precision],
+        KEEP=layer.keep,
+        MANY=layer.many,
+        ALIGNED=layer.aligned,
+        num_warps=most.warps,
+        num_stages=most.stages,
+        SCATTER=layer.scatter,
+        **early(p),
+    )
+
+
+def count_edges(p: Pass, edges: FusedEdges, out: Tensor, base: int, fresh: bool) -> None:
+    """Expected counts of edges, once all flows are there, into ``out``, whose first count is that of weight ``base``.
+
+    ``fresh``: counts of weights with one user are overwritten (shared ones must hold zeros).
+    """
+    most = TILES[p.precision]["edges"]
+    nodes, cols = side(edges.nodes, most.rows), side(edges.width, most.columns)
+    edge_flow[(edges.runs * triton.cdiv(edges.width, cols), triton.cdiv(edges.nodes, nodes))](
+        p.ratios,
+        p.elements,
+        p.weights,
+        out,
+        edges.run_start,
+        edges.nodes_at,
+        edges.elements_at,
+        edges.offsets,
+        edges.strides,
+        edges.weights_at,
+        p.size,
+        edges.nodes,
+        edges.width,
+        base,
+        BM=nodes,
+        BE=cols,
+        BK=side(p.size, most.inner),
+        PRECISION=PRECISIONS[p.precision],
+        ADD=edges.shared or not fresh,
+        ALIGNED=edges.aligned,
+        num_warps=warps(nodes * cols, most.warps),
+        num_stages=most.stages,
+    )
+
+
+def count_categories(p: Pass, leaves: FusedLeaves, counts: Tensor, fresh: bool) -> None:
+    """Expected counts of leaves whose flows are stored; ``fresh``: overwritten, otherwise added to."""
+    most = TILES[p.precision]["leaves"]
+    rows, cols = side(leaves.categories, most.rows), side(leaves.nodes, most.columns)
+    leaf_counts[(leaves.runs * triton.cdiv(leaves.categories, rows), triton.cdiv(leaves.nodes, cols))](
+        p.flows,
+        p.codes[leaves.table],
+        counts,
+        leaves.run_start,
+        leaves.sets,
+        leaves.uses,
+        leaves.elements_at,
+        leaves.offsets,
+        leaves.strides,
+        p.size,
+        leaves.nodes,
+        leaves.categories,
+        BC=rows,
+        BN=cols,
+        BK=side(p.size, most.inner),
+        PRECISION=PRECISIONS[p.precision],
+        ADD=not fresh,
+        ALIGNED=leaves.aligned,
+        num_warps=warps(rows * cols, most.warps),
+        num_stages=most.stages,
+    )

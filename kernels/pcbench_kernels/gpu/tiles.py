@@ -1,0 +1,127 @@
+"""What a pass is given, and the tiles of its launches: by rule, so that a program compiles a handful of kernels and nothing is
+tuned at run time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import torch
+import triton
+from torch import Tensor
+
+
+class Tile(NamedTuple):
+    """Most rows, columns and inner extent of a kernel's tile, its warps, and how many tiles are loaded ahead."""
+
+    rows: int
+    columns: int
+    inner: int
+    warps: int
+    stages: int
+
+
+#: Precision → how float32 operands are multiplied; those of the fast path are bfloat16.
+PRECISIONS: dict[str, str] = {"fast": "tf32", "exact": "tf32x3"}
+#: Precision → kernel → its tile; found by a sweep (tests/bench/gpu_speed.py --sweep).
+TILES: dict[str, dict[str, Tile]] = {
+    "fast": {
+        "wide forward": Tile(64, 128, 64, 4, 4),
+        "wide flow": Tile(64, 128, 64, 4, 4),
+        "edges": Tile(128, 128, 64, 8, 4),
+        "edge em": Tile(64, 512, 64, 8, 3),
+        "leaves": Tile(128, 128, 64, 8, 3),
+        "leaf em": Tile(512, 64, 64, 8, 3),
+    },
+    "exact": {
+        "wide forward": Tile(64, 64, 32, 4, 2),
+        "wide flow": Tile(64, 64, 32, 4, 2),
+        "edges": Tile(64, 64, 32, 8, 2),
+        "edge em": Tile(32, 512, 32, 8, 2),
+        "leaves": Tile(64, 64, 32, 4, 2),
+        "leaf em": Tile(512, 32, 32, 8, 2),
+    },
+}
+#: Bytes of shared memory that a narrow kernel's tile of weights may take, and numbers of its tile of elements.
+WEIGHT_BYTES, ELEMENTS = 65536, 8192
+#: Accumulators of a tile that counts and updates whole rows.
+ACCUMULATORS = 16384
+#: Programs that keep the largest GPUs busy: two for each of some 130 multiprocessors.
+FILL = 264
+#: Below this a linear sum may have lost addends to underflow.
+LEAST = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """Buffers of one evaluation of ``size`` samples.
+
+    Attributes:
+        size: samples ``B``.
+        values, ratios: flat, node-major: ``[nodes·B]``, log values of units, and flows by value of sum nodes.
+        elements, flows: flat: what sums multiply their weights with, and its flows.
+        scales: float64 ``[units, B]``.
+        seeds: ``[B, outputs]``.
+        weights: flat, float32: all weight tables one after the other.
+        operands: the weights as matrix products read them.
+        lookups: log tables ``[P, C+1, N]``; codes: their flat rows ``[uses, B]`` int64.
+        suspect: int32 flag, raised by a layer that lost mass to underflow.
+        downward: whether a downward pass follows.
+        precision: a key of :data:`PRECISIONS`.
+    """
+
+    size: int
+    values: Tensor
+    ratios: Tensor
+    elements: Tensor
+    flows: Tensor
+    scales: Tensor
+    seeds: Tensor
+    weights: Tensor
+    operands: Tensor
+    lookups: tuple[Tensor, ...]
+    codes: tuple[Tensor, ...]
+    suspect: Tensor
+    downward: bool
+    precision: str
+
+
+def power(extent: int) -> int:
+    """The next power of two."""
+    return 1 << max(0, extent - 1).bit_length()
+
+
+def side(extent: int, most: int) -> int:
+    """A side of a tile: matrix products take powers of two from 16."""
+    return max(16, min(most, power(extent)))
+
+
+def weight_side(operands: Tensor, other: int) -> int:
+    """The longest side of a tile of weights beside one of ``other``."""
+    return max(16, WEIGHT_BYTES // (operands.element_size() * other))
+
+
+@cache
+def _starts_early(device: torch.device) -> bool:
+    """Whether a launch may begin before the one before it has ended (from compute capability 9.0)."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
+
+
+def early(p: Pass) -> dict[str, bool]:
+    """Options of a launch that waits, inside, for the one before it."""
+    starts = _starts_early(p.values.device)
+    return {"EARLY": starts, "launch_pdl": True} if starts else {"EARLY": False}
+
+
+def warps(cells: int, most: int = 8) -> int:
+    """Warps for a tile of so many numbers."""
+    return min(most, 4 if cells <= 4096 else 8)
+
+
+def rows_of_samples(samples: int, blocks: int, most: int) -> int:
+    """Samples of a program: as many as fit, or fewer where that keeps more of the chip busy; at least 16."""
+    rows = side(samples, most)
+    while rows > 16 and blocks * triton.cdiv(samples, rows) < FILL:
+        rows //= 2
+    return rows

@@ -1,0 +1,152 @@
+"""Launches of the upward pass."""
+
+from __future__ import annotations
+
+import triton
+from torch import Tensor
+
+from ..fused import FusedLayer
+from .forward import many_sum_forward, narrow_sum_forward, product_forward, wide_sum_forward
+from .tiles import ELEMENTS, FILL, LEAST, PRECISIONS, TILES, Pass, early, power, rows_of_samples, side, warps, weight_side
+
+
+def value_of(p: Pass, layer: FusedLayer) -> None:
+    """Values and scales of one launch's blocks."""
+    if layer.is_sum and layer.narrow:
+        (_many_forward if layer.many else _narrow_forward)(p, layer)
+        return
+    _products(p, layer)
+    if layer.is_sum:
+        _wide_forward(p, layer)
+
+
+def _terms(p: Pass, layer: FusedLayer) -> tuple[Tensor, ...]:
+    return (layer.factor_start, layer.factors, layer.units, layer.use_start, layer.uses)
+
+
+def _leaves(p: Pass, layer: FusedLayer) -> tuple[Tensor, Tensor]:
+    t = layer.leaf_table or 0
+    return p.lookups[t], p.codes[t]
+
+
+def _places(layer: FusedLayer) -> tuple[Tensor, ...]:
+    return (layer.weights_at, layer.nodes_at, layer.units_at, layer.elements_at)
+
+
+def _products(p: Pass, layer: FusedLayer) -> None:
+    cols = min(power(layer.width), 4096)
+    # Few terms are cut into more programs, down to a sample each: all of the chip has to be busy.
+    rows = min(max(1, 4096 // cols), power(layer.terms * p.size // FILL + 1))
+    product_forward[(layer.terms * triton.cdiv(p.size, rows),)](
+        p.values,
+        p.scales,
+        p.elements,
+        *_leaves(p, layer),
+        *_terms(p, layer),
+        layer.group_of,
+        layer.term_start,
+        layer.term_units,
+        layer.elements_at if layer.is_sum else layer.nodes_at,
+        p.size,
+        layer.width,
+        BN=rows,
+        BK=cols,
+        LINEAR=layer.is_sum,
+        WHOLE=layer.width <= cols,
+        **early(p),
+    )
+
+
+def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
+    inner = side(layer.width, 512)
+    nodes = side(layer.nodes, weight_side(p.operands, inner))
+    chained = layer.chains < layer.groups
+    # Nodes are shared out among programs, each of which gathers the elements anew, only where samples are too few.
+    rows = rows_of_samples(p.size, layer.chains, min(32, ELEMENTS // inner))
+    span = triton.cdiv(layer.nodes, nodes) * nodes
+    while not chained and span > nodes and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.nodes, span) < FILL:
+        span = triton.cdiv(span // 2, nodes) * nodes
+    grid = (layer.chains * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, span))
+    narrow_sum_forward[grid](
+        p.values,
+        p.scales,
+        p.elements,
+        p.operands,
+        *_leaves(p, layer),
+        layer.chain_start,
+        *_terms(p, layer),
+        *_places(layer),
+        p.suspect,
+        p.size,
+        layer.nodes,
+        layer.width,
+        span,
+        LEAST,
+        BN=rows,
+        BM=nodes,
+        BK=inner,
+        PRECISION=PRECISIONS[p.precision],
+        KEEP=p.downward,
+        CHAIN=chained,
+        ALIGNED=layer.aligned,
+        num_warps=warps(rows * inner),
+        num_stages=1,
+        **early(p),
+    )
+
+
+def _many_forward(p: Pass, layer: FusedLayer) -> None:
+    inner, nodes = side(layer.width, 512), side(layer.nodes, 512)
+    rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // inner))
+    many_sum_forward[(layer.groups * triton.cdiv(p.size, rows),)](
+        p.values,
+        p.scales,
+        p.elements,
+        p.operands,
+        *_leaves(p, layer),
+        layer.term_start,
+        layer.term_units,
+        *_terms(p, layer),
+        *_places(layer),
+        p.suspect,
+        p.size,
+        layer.nodes,
+        layer.width,
+        LEAST,
+        BN=rows,
+        BM=nodes,
+        BK=inner,
+        PRECISION=PRECISIONS[p.precision],
+        ALIGNED=layer.aligned,
+        num_warps=warps(rows * max(inner, nodes)),
+        num_stages=1,
+        **early(p),
+    )
+
+
+def _wide_forward(p: Pass, layer: FusedLayer) -> None:
+    most = TILES[p.precision]["wide forward"]
+    rows, nodes, inner = side(p.size, most.rows), side(layer.nodes, most.columns), side(layer.width, most.inner)
+    wide_sum_forward[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, nodes))](
+        p.values,
+        p.scales,
+        p.elements,
+        p.operands,
+        *_places(layer),
+        layer.term_start,
+        layer.term_units,
+        p.suspect,
+        p.size,
+        layer.nodes,
+        layer.width,
+        LEAST,
+        BN=rows,
+        BM=nodes,
+        BK=inner,
+        PRECISION=PRECISIONS[p.precision],
+        MANY=layer.many,
+        ALIGNED=layer.aligned,
+        num_warps=most.warps,
+        num_stages=most.stages,
+        **early(p),
+    )

@@ -1,0 +1,164 @@
+"""The blocks of a program as the fused kernels see them: all of them alike, with numbers for what they read and write."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
+from .layers import InputLayer, Layer, LeafFactor, ProductLayer, Rows, SumLayer, SumTable, Term
+
+#: Most nodes, and elements of a term, of a block whose elements (or ratios) a program keeps in registers.
+NARROW = 512
+#: Most weights of a term for that, where a block has several terms: a program then needs all of a term's at once.
+NARROW_TERM = 16384
+#: Most parents that look a shared leaf up themselves, instead of reading what one of them stored.
+LOOKED_UP = 4
+
+
+@dataclass(eq=False)
+class FusedTerm:
+    """What a term multiplies: the units of its factors, and its uses of a leaf table; and whose scale it has."""
+
+    factors: list[int]
+    uses: list[int]
+    unit: int
+
+
+@dataclass(eq=False)
+class FusedBlock:
+    """One block in the numbers of :class:`~pcbench_kernels.fused.FusedLayer`.
+
+    ``pulls``: (unit, term) of each parent whose term multiplies this block. ``node`` and ``element`` are given by
+    :func:`renumber`; ``phase`` and ``chain`` by :func:`~pcbench.compile.fuse_schedule.schedule`.
+    """
+
+    is_sum: bool
+    nodes: int
+    width: int
+    leaf_table: int | None
+    unit: int
+    terms: list[FusedTerm]
+    column: int
+    table: int
+    parameter: int
+    weights: int
+    level: int
+    pulls: list[tuple[FusedBlock, int]]
+    node: int = 0
+    element: int = 0
+    phase: int = 0
+    chain: int = 0
+
+    @property
+    def elements(self) -> int:
+        return self.width * len(self.terms)
+
+    @property
+    def many(self) -> bool:
+        return len(self.terms) > 1
+
+    @property
+    def narrow(self) -> bool:
+        if not self.is_sum or max(self.nodes, self.width) > NARROW:
+            return False
+        return not self.many or self.nodes * self.width <= NARROW_TERM
+
+    @property
+    def shape(self) -> Hashable:
+        """Blocks of one phase and shape share a launch."""
+        return (self.is_sum, self.nodes, self.width, self.leaf_table, self.narrow, self.many)
+
+
+def products(layer: Layer) -> tuple[Term, ...]:
+    """What a layer multiplies; a vector of leaves is a product of one leaf."""
+    if isinstance(layer, SumLayer):
+        return layer.terms
+    if isinstance(layer, ProductLayer):
+        return (layer.term,)
+    assert isinstance(layer, InputLayer)
+    return (Term(0, layer.nodes, (), (LeafFactor(layer.table, layer.first_use),)),)
+
+
+def blocks_of(layer: Layer, tables: tuple[SumTable, ...], starts: list[int]) -> Iterator[FusedBlock]:
+    """The blocks of a layer, without their pulls."""
+    assert isinstance(layer, InputLayer | ProductLayer | SumLayer)
+    terms, groups = products(layer), len(layer.blocks)
+    held = [[FusedTerm([], [], layer.unit + g) for _ in terms] for g in range(groups)]
+    for t, term in enumerate(terms):
+        for factor in term.factors:
+            for g, unit in enumerate(numbers(factor.units)):
+                held[g][t].factors.append(unit)
+        for leaf in term.leaves:
+            for g in range(groups):
+                held[g][t].uses.append(leaf.first_use + g)
+    columns = dict(layer.outputs)
+    leaf_table = min((f.table for t in terms for f in t.leaves), default=None)
+    is_sum = isinstance(layer, SumLayer)
+    table = layer.table if isinstance(layer, SumLayer) else -1
+    sets = numbers(layer.parameters) if isinstance(layer, SumLayer) else [0] * groups
+    for g in range(groups):
+        yield FusedBlock(
+            is_sum,
+            layer.nodes,
+            terms[0].width,
+            leaf_table,
+            layer.unit + g,
+            held[g],
+            columns.get(g, -1),
+            table,
+            sets[g],
+            starts[table] + sets[g] * layer.nodes * layer.elements if is_sum else 0,
+            layer.level,
+            [],
+        )
+
+
+def numbers(rows: Rows) -> list[int]:
+    """Rows as Python numbers."""
+    return list(range(rows.start, rows.stop, rows.step or 1)) if isinstance(rows, slice) else [int(r) for r in rows.tolist()]
+
+
+def read(blocks: list[FusedBlock]) -> dict[int, FusedBlock]:
+    """Fills in the pulls; the blocks by unit."""
+    by_unit = {b.unit: b for b in blocks}
+    for block in blocks:
+        block.pulls = []
+    for parent in blocks:
+        for t, term in enumerate(parent.terms):
+            for unit in term.factors:
+                by_unit[unit].pulls.append((parent, t))
+    return by_unit
+
+
+def without_shared_leaves(blocks: list[FusedBlock]) -> list[FusedBlock]:
+    """Leaves that a few parents share are looked up by each of them: cheaper than to store, read and gather flows for them."""
+    by_unit = read(blocks)
+    gone = set()
+    for block in blocks:
+        if block.is_sum or block.column >= 0 or not 1 <= len(block.pulls) <= LOOKED_UP:
+            continue
+        (term, *others), table = block.terms, block.leaf_table
+        if others or term.factors or len(term.uses) != 1:
+            continue
+        if any(parent.leaf_table not in (None, table) for parent, _ in block.pulls):
+            continue
+        for parent, t in block.pulls:
+            parent.leaf_table = table
+            parent.terms[t].factors.remove(block.unit)
+            parent.terms[t].uses.append(term.uses[0])
+        gone.add(block.unit)
+    if not gone:
+        return blocks
+    left = [b for b in blocks if b.unit not in gone]
+    assert read(left).keys() <= by_unit.keys()
+    return left
+
+
+def renumber(blocks: list[FusedBlock]) -> tuple[int, int]:
+    """Lays blocks out one after the other, wide ones first, so that all of one width stay aligned; nodes and elements."""
+    nodes = elements = 0
+    for block in sorted(blocks, key=lambda b: -b.nodes):
+        block.node, nodes = nodes, nodes + block.nodes
+    for block in sorted(blocks, key=lambda b: -b.width):
+        block.element, elements = elements, elements + block.elements
+    return nodes, elements

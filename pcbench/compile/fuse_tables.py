@@ -1,0 +1,200 @@
+"""Fused blocks → the address tables that launches read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain, groupby
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from pcbench_kernels.fused import FusedEdges, FusedLayer, FusedLeaves, FusedRows
+
+from .fuse_blocks import FusedBlock, read
+from .layers import LeafTable, SumTable
+
+#: Programs of edge counts that keep the largest GPUs busy: two for each of some 130 multiprocessors.
+FILL = 264
+
+T = TypeVar("T")
+
+
+class Tables:
+    """Blocks → tensors on a device."""
+
+    def __init__(self, device: torch.device, blocks: list[FusedBlock]) -> None:
+        self._device = device
+        self._by_unit = read(blocks)
+
+    def _tensor(self, numbers: Sequence[int]) -> Tensor:
+        return torch.tensor(numbers or [0], dtype=torch.int64, device=self._device)
+
+    def _runs(self, runs: list[list[T]], *parts: Callable[[T], int]) -> list[Tensor]:
+        """Starts of runs, and what is in them, one tensor a part."""
+        flat = list(chain.from_iterable(runs))
+        starts = [0, *accumulate(len(run) for run in runs)]
+        return [self._tensor(starts), *(self._tensor([part(x) for x in flat]) for part in parts)]
+
+    def layer(self, blocks: list[FusedBlock], counted: set[int]) -> FusedLayer:
+        """One launch; blocks of a chain stand beside each other."""
+        first = blocks[0]
+        terms = [term for block in blocks for term in block.terms]
+        lengths = [len(list(found)) for _, found in groupby(blocks, key=lambda b: b.chain)]
+        term_start, term_units = self._runs([block.terms for block in blocks], lambda t: t.unit)
+        factor_start, factors, units = self._runs(
+            [[self._by_unit[u] for u in t.factors] for t in terms], lambda b: b.node, lambda b: b.unit
+        )
+        use_start, uses = self._runs([t.uses for t in terms], lambda u: u)
+        pull_start, pull_rows, pull_widths, pull_offsets = self._runs(
+            [b.pulls for b in blocks], lambda p: p[0].element, lambda p: p[0].elements, lambda p: p[0].width * p[1]
+        )
+        return FusedLayer(
+            is_sum=first.is_sum,
+            narrow=first.narrow,
+            many=first.many,
+            groups=len(blocks),
+            chains=len(lengths),
+            nodes=first.nodes,
+            width=first.width,
+            terms=len(terms),
+            chain_start=self._tensor([0, *accumulate(lengths)]),
+            nodes_at=self._tensor([b.node for b in blocks]),
+            units_at=self._tensor([b.unit for b in blocks]),
+            elements_at=self._tensor([b.element for b in blocks]),
+            term_start=term_start,
+            group_of=self._tensor([g for g, b in enumerate(blocks) for _ in b.terms]),
+            term_units=term_units,
+            factor_start=factor_start,
+            factors=factors,
+            units=units,
+            use_start=use_start,
+            uses=uses,
+            leaf_table=first.leaf_table,
+            weights_at=self._tensor([b.weights for b in blocks]),
+            pull_start=pull_start,
+            pull_rows=pull_rows,
+            pull_widths=pull_widths,
+            pull_offsets=pull_offsets,
+            seed_columns=self._tensor([b.column for b in blocks]),
+            keep=any(t.factors or (t.uses and first.leaf_table in counted) for t in terms),
+            scatter=any(t.uses and first.leaf_table not in counted for t in terms),
+            aligned=_aligned(blocks),
+            pulls_aligned=all(p.width % 16 == 0 for b in blocks for p, _ in b.pulls),
+        )
+
+    def edges(self, blocks: list[FusedBlock], tables: tuple[SumTable, ...], learns: bool) -> FusedEdges:
+        """Terms of one shape, those that share weights beside each other."""
+        first = blocks[0]
+        sharing: dict[int, list[tuple[FusedBlock, int]]] = {}
+        for block in blocks:
+            for t in range(len(block.terms)):
+                sharing.setdefault(block.weights + t * first.width, []).append((block, t))
+        runs = list(sharing.values()) if learns else list(_runs(list(sharing.values()), first.nodes, first.width))
+        run_start, nodes_at, elements_at, offsets, strides, weights_at = self._runs(
+            runs,
+            lambda e: e[0].node,
+            lambda e: e[0].element,
+            lambda e: e[1] * e[0].width,
+            lambda e: e[0].elements,
+            lambda e: e[0].weights + e[1] * e[0].width,
+        )
+        trains = [_trains(tables[run[0][0].table], run[0][0].parameter) for run in runs]
+        return FusedEdges(
+            nodes=first.nodes,
+            width=first.width,
+            runs=len(runs),
+            run_start=run_start,
+            nodes_at=nodes_at,
+            elements_at=elements_at,
+            offsets=offsets,
+            strides=strides,
+            weights_at=weights_at,
+            shared=len(runs) > len(sharing),
+            aligned=_aligned(blocks),
+            learns=learns,
+            trainable=self._tensor(trains).to(torch.int32),
+        )
+
+    def leaves(self, t: int, table: LeafTable, blocks: Iterable[FusedBlock], learns: bool) -> FusedLeaves:
+        """All uses of a leaf table, those of one parameter set beside each other."""
+        sets = table.rows.tolist()
+        users: dict[int, list[tuple[FusedBlock, int, int]]] = {}
+        for block in blocks:
+            for i, term in enumerate(block.terms):
+                for use in term.uses:
+                    users.setdefault(sets[use], []).append((block, i, use))
+        run_start, held, elements_at, offsets, strides = self._runs(
+            list(users.values()),
+            lambda e: e[2],
+            lambda e: e[0].element,
+            lambda e: e[1] * e[0].width,
+            lambda e: e[0].elements,
+        )
+        assert table.categories is not None and len(users) == len(table.parameters)
+        trains = torch.ones(len(users), dtype=torch.int32) if table.trainable is None else table.trainable.cpu().to(torch.int32)
+        return FusedLeaves(
+            table=t,
+            nodes=table.nodes,
+            categories=table.categories,
+            runs=len(users),
+            run_start=run_start,
+            sets=self._tensor(list(users)),
+            uses=held,
+            elements_at=elements_at,
+            offsets=offsets,
+            strides=strides,
+            aligned=table.nodes % 16 == 0,
+            learns=learns,
+            trainable=trains[torch.tensor(list(users))].to(self._device),
+        )
+
+
+def _runs(sharing: list[list[T]], nodes: int, width: int) -> Iterator[list[T]]:
+    """Runs of terms that share weights: long, but enough of them to fill the chip."""
+    tiles = -(-nodes // 128) * -(-width // 128) * len(sharing)
+    parts = max(1, FILL // tiles)
+    for terms in sharing:
+        step = max(1, -(-len(terms) // parts))
+        yield from (terms[i : i + step] for i in range(0, len(terms), step))
+
+
+def _trains(table: SumTable, parameter: int) -> int:
+    return 1 if table.trainable is None else int(table.trainable[parameter])
+
+
+def _aligned(blocks: list[FusedBlock]) -> bool:
+    return all(block.weights % 16 == 0 and block.width % 16 == 0 for block in blocks)
+
+
+def rows_of(
+    tables: tuple[SumTable, ...], starts: list[int], which: Iterable[int], device: torch.device
+) -> tuple[FusedRows, ...]:
+    """The sum nodes of some tables, those of tables with holes apart."""
+    whole: list[tuple[SumTable, int]] = []
+    holed: list[tuple[SumTable, int]] = []
+    for t in which:
+        (whole if tables[t].choice.kernel.support() is None else holed).append((tables[t], starts[t]))
+    return tuple(_joined(parts, device) for parts in (whole, holed) if parts)
+
+
+def _joined(parts: list[tuple[SumTable, int]], device: torch.device) -> FusedRows:
+    at, lengths, learns, support, support_at, held = [], [], [], [], [], 0
+    for table, start in parts:
+        sets, nodes, elements = table.shape
+        at.append(start + torch.arange(sets * nodes) * elements)
+        lengths.append(torch.full((sets * nodes,), elements))
+        trains = torch.ones(sets, dtype=torch.bool) if table.trainable is None else table.trainable.cpu()
+        learns.append(trains.repeat_interleave(nodes))
+        if (holes := table.choice.kernel.support()) is not None:
+            support.append(holes.flatten().cpu())
+            support_at.append((held + torch.arange(nodes) * elements).repeat(sets))
+            held += nodes * elements
+    return FusedRows(
+        torch.cat(at).to(device),
+        torch.cat(lengths).to(device, torch.int32),
+        torch.cat(learns).to(device, torch.int32),
+        max(table.shape[2] for table, _ in parts),
+        torch.cat(support).to(device) if support else None,
+        torch.cat(support_at).to(device) if support else None,
+    )
