@@ -10,6 +10,8 @@ from .fuse_blocks import FusedBlock, read
 #: Levels with at most this many blocks each, at the top of a circuit, become chains: one program evaluates a chain for its
 #: samples, block after block, because a launch for so little would take longer to begin than to run.
 FEW = 12
+#: Most weights of a block in a chain: larger ones had better be shared out among programs.
+SMALL = 65536
 
 
 def schedule(blocks: list[FusedBlock]) -> list[list[FusedBlock]]:
@@ -29,7 +31,7 @@ def schedule(blocks: list[FusedBlock]) -> list[list[FusedBlock]]:
     for number, block in enumerate(order):
         latest = max((child.phase for child in below[block]), default=0)
         ends = {child.chain for child in below[block] if child.phase == latest}
-        if block.level > first + 1 and block.narrow and not block.many and len(ends) == 1:
+        if block.level > first + 1 and _small(block) and len(ends) == 1:
             end = last_of[min(ends)]
             if end.level > first and end.shape == block.shape and end in below[block]:
                 block.phase, block.chain = latest, end.chain
@@ -41,6 +43,10 @@ def schedule(blocks: list[FusedBlock]) -> list[list[FusedBlock]]:
     for block in sorted(order, key=lambda b: (b.phase, b.chain, b.level)):
         launches.setdefault((block.phase, block.shape), []).append(block)
     return list(launches.values())
+
+
+def _small(block: FusedBlock) -> bool:
+    return block.narrow and not block.many and block.nodes * block.width <= SMALL
 
 
 def _levels(blocks: list[FusedBlock], below: dict[FusedBlock, list[FusedBlock]]) -> list[FusedBlock]:

@@ -1,8 +1,10 @@
-"""Both precisions of the GPU engine beside each other, and where the time of a step goes.
+"""Both precisions of the GPU engine beside each other, where the time of a step goes, and what other settings would make of it.
 
-``python -m tests.bench.gpu_speed [CASE …] [--batch 512] [--profile] [--sweep]``, cases as in ``pcbench bench``: correct first
-(log-likelihoods of 8 rows against a float64 program on the CPU, expected counts of the fast path against the exact one),
-then what ``pcbench bench`` times, the kernels of a step, and the same kernels under other tiles.
+``python -m tests.bench.gpu_speed [CASE …] [--batch 512] [--profile] [--vary tiles.WEIGHT_BYTES=65536 …]``, cases as in
+``pcbench bench``. Correct first: log-likelihoods of 8 rows against a float64 program on the CPU, expected counts and parameters
+after a step of the fast path against the exact one. Then what ``pcbench bench`` times, the kernels of a step, and whole steps
+under other settings: constants of ``tiles``, ``schedule`` or ``blocks`` (pcbench_kernels.gpu.tiles, pcbench.compile.fuse_…), or
+``tile.KERNEL=ROWS,COLUMNS,INNER,WARPS,STAGES``.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import argparse
 import functools
 import json
 import sys
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ from pcbench.bench import cases
 from pcbench.bench.limits import ANCHOR_MS, Size
 from pcbench.bench.measure import Trainer, timed
 from pcbench.bench.names import DEFAULT
-from pcbench.execute import expectation, forward
+from pcbench.compile import fuse, fuse_blocks, fuse_schedule
+from pcbench.execute import em_step, expectation, forward
 
 
 @functools.cache
@@ -31,20 +33,23 @@ def build(case: str) -> Circuit:
 
 
 def check(model: Model, data: torch.Tensor, exact: pcbench.Program) -> dict[str, float]:
-    """Relative errors: fast and exact log-likelihoods against float64, fast counts against exact ones."""
-    few = data[:8]
-    other = Model(exact, replace(model.parameters, operands=model.parameters.flat))
+    """Relative errors: log-likelihoods against float64, the fast path's counts and new parameters against exact ones."""
+    few, some = data[:8], data[:67]
+    other = model.recompiled(exact)
     truth = forward(model.recompiled(pcbench.compile(model.circuit, dtype=torch.float64)), few)
-    out = {"fast": _off(forward(model, few), truth), "exact": _off(forward(other, few), truth)}
-    one, _ = expectation(model, data[:67])
-    two, _ = expectation(other, data[:67])
-    out["counts"] = max(_off(a, b) for a, b in zip(one.weights, two.weights, strict=True))
-    out["leaf counts"] = max(_off(a[:, :-1], b[:, :-1]) for a, b in zip(one.leaves, two.leaves, strict=True))
+    out = {"fast": _off([forward(model, few)], [truth]), "exact": _off([forward(other, few)], [truth])}
+    one, _ = expectation(model, some)
+    two, _ = expectation(other, some)
+    out["counts"] = _off(one.weights, two.weights)
+    out["leaf counts"] = _off([c[:, :-1] for c in one.leaves], [c[:, :-1] for c in two.leaves])
+    del one, two
+    one_new, two_new = (em_step(m, some, 1.0, 0.001).model.parameters for m in (model, other))
+    out["weights"], out["leaves"] = _off(one_new.weights, two_new.weights), _off(one_new.leaves, two_new.leaves)
     return out
 
 
-def _off(got: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((got.double() - expected.double()).norm() / expected.double().norm())
+def _off(got: Any, expected: Any) -> float:
+    return max(float((a.double() - b.double()).norm() / b.double().norm()) for a, b in zip(got, expected, strict=True))
 
 
 def run(case: str, batch: int) -> dict[str, Any]:
@@ -53,7 +58,9 @@ def run(case: str, batch: int) -> dict[str, Any]:
     program = pcbench.compile(circuit, device="cuda")
     model = Model.create(program)
     data = cases.rows(circuit, batch).cuda()
-    row: dict[str, Any] = {"case": case, "batch": batch, "unfused": program.unfused, "layers": len(program.layers)}
+    row: dict[str, Any] = {"case": case, "batch": batch, "unfused": program.unfused}
+    if program.fused is not None:
+        row["launches"] = len(program.fused.layers)
     errors = check(model, data, pcbench.compile(circuit, "cuda", precision="exact"))
     row.update({f"error {name}": error for name, error in errors.items()})
     torch.cuda.empty_cache()
@@ -67,58 +74,47 @@ def run(case: str, batch: int) -> dict[str, Any]:
     return row
 
 
-#: Kernel → its function, and tiles to try: see ``pcbench_kernels.gpu.launch.TILES``.
-SWEEP: dict[str, tuple[str, list[tuple[int, ...]]]] = {
-    "narrow forward": (
-        "narrow_sum_forward",
-        [(32, 128, 256, 8, 1), (32, 256, 256, 8, 1), (16, 128, 256, 4, 1), (64, 64, 256, 8, 1), (32, 64, 256, 4, 1)],
-    ),
-    "narrow flow": (
-        "narrow_sum_flow",
-        [(32, 256, 128, 8, 1), (16, 256, 128, 4, 1), (64, 256, 64, 8, 1), (32, 256, 64, 4, 1), (64, 256, 128, 8, 1)],
-    ),
-    "wide forward": (
-        "wide_sum_forward",
-        [(128, 128, 64, 8, 3), (64, 256, 64, 8, 3), (64, 64, 64, 4, 4), (64, 128, 128, 8, 3), (128, 256, 64, 8, 3)],
-    ),
-    "wide flow": (
-        "wide_sum_flow",
-        [(128, 128, 64, 8, 3), (64, 256, 64, 8, 3), (64, 64, 64, 4, 4), (64, 128, 128, 8, 3), (128, 256, 64, 8, 3)],
-    ),
-    "edges": ("edge_flow", [(128, 256, 64, 8, 3), (128, 128, 64, 4, 4), (64, 128, 64, 4, 4), (64, 256, 64, 8, 3)]),
-    "leaves": ("leaf_counts", [(64, 128, 64, 4, 3), (256, 128, 64, 8, 3), (64, 256, 64, 8, 3), (128, 256, 64, 8, 3)]),
-}
+def vary(case: str, batch: int, setting: str) -> None:
+    """Time of a step under another setting."""
+    from pcbench_kernels.gpu import down, tiles, up, update
+
+    place, value = setting.split("=")
+    room, name = place.split(".", 1)
+    if room == "tile":
+        usual: Any = tiles.TILES["fast"][name]
+        tiles.TILES["fast"][name] = tiles.Tile(*map(int, value.split(",")))
+    else:
+        modules = {"tiles": (tiles, up, down, update), "schedule": (fuse_schedule,), "blocks": (fuse_blocks,), "fuse": (fuse,)}
+        owners = [m for m in modules[room] if hasattr(m, name)]
+        usual = getattr(owners[0], name)
+        for module in owners:
+            setattr(module, name, int(value))
+    try:
+        circuit = build(case)
+        model = Model.create(pcbench.compile(circuit, device="cuda"))
+        row = timed(Trainer(model, cases.rows(circuit, batch).cuda()), model.program.device, repeat=9)
+        print("  ", setting, {k: float(f"{v:.4g}") for k, v in row.items()}, flush=True)
+    except Exception as error:  # too much shared memory, say
+        print("  ", setting, f"{type(error).__name__}: {str(error)[:100]}", flush=True)
+    if room == "tile":
+        tiles.TILES["fast"][name] = usual
+    else:
+        for module in owners:
+            setattr(module, name, usual)
 
 
-def sweep(case: str, batch: int) -> None:
-    """Time of each kernel under one tile after the other, the others at their usual one."""
-    from pcbench_kernels.gpu import launch
-
-    for kernel, (function, tiles) in SWEEP.items():
-        usual = launch.TILES["fast"][kernel]
-        for tile in [usual, *tiles]:
-            launch.TILES["fast"][kernel] = launch.Tile(*tile)
-            try:
-                print(f"  {kernel} {tile}", end="")
-                profile(case, batch, function)
-            except Exception as error:  # too much shared memory, say
-                print(f"  {type(error).__name__}")
-        launch.TILES["fast"][kernel] = usual
-
-
-def profile(case: str, batch: int, only: str | None = None) -> None:
+def profile(case: str, batch: int) -> None:
     """Where the time of three steps goes."""
     circuit = build(case)
     trainer = Trainer(Model.create(pcbench.compile(circuit, device="cuda")), cases.rows(circuit, batch).cuda())
-    for _ in range(3):
+    for _ in range(6):
         trainer.step()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
         for _ in range(3):
             trainer.step()
         torch.cuda.synchronize()
-    rows = [e for e in seen.key_averages() if only is None or e.key == only]
-    for e in sorted(rows, key=lambda e: -e.device_time_total)[:8]:
-        print(f"  {e.device_time_total / 3000:8.3f} ms  {e.count / 3:6.1f} launches  {e.key[:60]}")
+    for e in sorted(seen.key_averages(), key=lambda e: -e.device_time_total)[:9]:
+        print(f"  {e.device_time_total / 3000:8.3f} ms  {e.count / 3:6.1f} launches  {e.key[:60]}", flush=True)
 
 
 def main() -> None:
@@ -126,19 +122,19 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", default=DEFAULT["cuda"])
     parser.add_argument("--batch", type=int, action="append")
     parser.add_argument("--profile", action="store_true", help="also print where the time of three steps goes")
-    parser.add_argument("--sweep", action="store_true", help="also print the time of each kernel under other tiles")
+    parser.add_argument("--vary", action="append", default=[], help="also time steps under another setting; repeatable")
     args = parser.parse_args()
     wrong = []
     for case in args.cases:
         for batch in args.batch or [512]:
             row = run(case, batch)
             print(json.dumps({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in row.items()}), flush=True)
-            if not (row["error fast"] < 1e-4 and row["error exact"] < 1e-5):  # NaN is wrong
+            if not (row["error fast"] < 1e-4 and row["error exact"] < 1e-5 and row["error weights"] < 1e-2):  # NaN is wrong
                 wrong.append(case)
             if args.profile:
                 profile(case, batch)
-            if args.sweep:
-                sweep(case, batch)
+            for setting in args.vary:
+                vary(case, batch, setting)
     if wrong:
         sys.exit(f"wrong: {wrong}")
 

@@ -46,7 +46,6 @@ def product_flow(
     n = tl.program_id(1) * BM + tl.arange(0, BM)
     b_in = b < B
     mask = b_in[:, None] & (n < NODES)[None, :]
-    b = b.to(tl.int64)
     p0 = tl.load(pull_start + g)
     p1 = tl.load(pull_start + g + 1)
     u0 = tl.load(use_start + g)
@@ -110,7 +109,6 @@ def narrow_sum_flow(
     b_in = b < B
     n_in = n < NODES
     mask = b_in[:, None] & n_in[None, :]
-    b = b.to(tl.int64)
     first = chain
     last = chain + 1
     if CHAIN:
@@ -119,31 +117,32 @@ def narrow_sum_flow(
     corner = n[:, None] * WIDTH + k[None, :]
     w = weights + weight_rows(weights_at, last - 1, ALIGNED)
     tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
-    rows = tl.load(nodes_at + last - 1) * B + b[:, None] * NODES + n[None, :]
-    y = tl.load(values + rows, mask=mask, other=0.0).to(tl.float32)
+    rows = b[:, None] * NODES + n[None, :]
+    node = tl.load(nodes_at + last - 1) * B
+    y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
     follow(EARLY)
     for back in range(first, last):
         g = last - 1 - (back - first)
         p0 = tl.load(pull_start + g)
         p1 = tl.load(pull_start + g + 1)
         column = tl.load(seed_columns + g)
-        element = tl.load(elements_at + g)
+        element = tl.load(elements_at + g) * B
         flow = node_flow(
             flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS
         )
         r = per_value(flow, y).to(ratios.dtype.element_ty)
         if tl.program_id(1) == 0:
-            tl.store(ratios + rows, r, mask=mask)
+            tl.store(ratios + node + rows, r, mask=mask)
         for done in range(0, SPAN, BE):
             e = k + done
             inside = b_in[:, None] & (e < WIDTH)[None, :]
-            where = element * B + b[:, None] * WIDTH + e[None, :]
-            x = tl.load(elements + where, mask=inside, other=0.0)
+            where = b[:, None] * WIDTH + e[None, :]
+            x = tl.load(elements + element + where, mask=inside, other=0.0)
             total = tl.dot(r, tile, input_precision=PRECISION) * x
             if done + BE < SPAN:
                 tile = tl.load(w + (corner + (done + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
             if KEEP:
-                tl.store(flows + where, total.to(flows.dtype.element_ty), mask=inside)
+                tl.store(flows + element + where, total.to(flows.dtype.element_ty), mask=inside)
             if SCATTER:
                 u0 = tl.load(use_start + g)
                 u1 = tl.load(use_start + g + 1)
@@ -152,8 +151,8 @@ def narrow_sum_flow(
             after = tl.maximum(g - 1, first)
             w = weights + weight_rows(weights_at, after, ALIGNED)
             tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
-            rows = tl.load(nodes_at + after) * B + b[:, None] * NODES + n[None, :]
-            y = tl.load(values + rows, mask=mask, other=0.0).to(tl.float32)
+            node = tl.load(nodes_at + after) * B
+            y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
             tl.debug_barrier()  # other threads of this program have stored what the next block reads
 
 
@@ -208,31 +207,31 @@ def many_sum_flow(
     k_in = k < WIDTH
     mask = b_in[:, None] & n_in[None, :]
     inside = b_in[:, None] & k_in[None, :]
-    b = b.to(tl.int64)
     t0 = tl.load(term_start + g)
     t1 = tl.load(term_start + g + 1)
-    stride = (t1 - t0) * WIDTH
+    stride = ((t1 - t0) * WIDTH).to(tl.int32)
     p0 = tl.load(pull_start + g)
     p1 = tl.load(pull_start + g + 1)
     column = tl.load(seed_columns + g)
     w = weights + weight_rows(weights_at, g, ALIGNED)
-    rows = tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :]
-    y = tl.load(values + rows, mask=mask, other=0.0).to(tl.float32)
+    rows = b[:, None] * NODES + n[None, :]
+    node = tl.load(nodes_at + g) * B
+    y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
     height = tl.load(scales + tl.load(units_at + g) * B + b, mask=b_in, other=0.0)
     element = tl.load(elements_at + g) * B
     follow(EARLY)
     flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS)
     r = per_value(flow, y).to(ratios.dtype.element_ty)
-    tl.store(ratios + rows, r, mask=mask)
+    tl.store(ratios + node + rows, r, mask=mask)
     for t in range(t0, t1):
-        at = (t - t0) * WIDTH
+        at = ((t - t0) * WIDTH).to(tl.int32)
         tile = tl.load(w + n[:, None] * stride + (at + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
-        where = element + b[:, None] * stride + (at + k)[None, :]
+        where = b[:, None] * stride + (at + k)[None, :]
         scale = tl.load(scales + tl.load(term_units + t) * B + b, mask=b_in, other=0.0)
-        x = tl.load(elements + where, mask=inside, other=0.0) * tl.exp((scale - height).to(tl.float32))[:, None]
-        tl.store(elements + where, x.to(elements.dtype.element_ty), mask=inside)
+        x = tl.load(elements + element + where, mask=inside, other=0.0) * tl.exp((scale - height).to(tl.float32))[:, None]
+        tl.store(elements + element + where, x.to(elements.dtype.element_ty), mask=inside)
         total = tl.dot(r, tile, input_precision=PRECISION) * x
-        tl.store(flows + where, total.to(flows.dtype.element_ty), mask=inside)
+        tl.store(flows + element + where, total.to(flows.dtype.element_ty), mask=inside)
         if SCATTER:
             u0 = tl.load(use_start + t)
             u1 = tl.load(use_start + t + 1)
@@ -265,15 +264,15 @@ def flow_ratio(
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     n = tl.program_id(1) * BM + tl.arange(0, BM)
     mask = (b < B)[:, None] & (n < NODES)[None, :]
-    b = b.to(tl.int64)
     p0 = tl.load(pull_start + g)
     p1 = tl.load(pull_start + g + 1)
     column = tl.load(seed_columns + g)
-    rows = tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :]
-    y = tl.load(values + rows, mask=mask, other=0.0).to(tl.float32)
+    rows = b[:, None] * NODES + n[None, :]
+    node = tl.load(nodes_at + g) * B
+    y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
     follow(EARLY)
     flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS)
-    tl.store(ratios + rows, per_value(flow, y).to(ratios.dtype.element_ty), mask=mask)
+    tl.store(ratios + node + rows, per_value(flow, y).to(ratios.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -318,19 +317,19 @@ def wide_sum_flow(
     b_in = b < B
     k_in = k < WIDTH
     mask = b_in[:, None] & k_in[None, :]
-    b = b.to(tl.int64)
     g = tl.load(group_of + t)
     t0 = tl.load(term_start + g)
-    stride = (tl.load(term_start + g + 1) - t0) * WIDTH
+    stride = ((tl.load(term_start + g + 1) - t0) * WIDTH).to(tl.int32)
     u0 = tl.load(use_start + t)
     u1 = tl.load(use_start + t + 1)
     w = weights + weight_rows(weights_at, g, ALIGNED) + (t - t0) * WIDTH
     r = ratios + tl.load(nodes_at + g) * B
-    where = tl.load(elements_at + g) * B + b[:, None] * stride + ((t - t0) * WIDTH + k)[None, :]
-    x = tl.load(elements + where, mask=mask, other=0.0)
+    element = tl.load(elements_at + g) * B + (t - t0) * WIDTH
+    where = b[:, None] * stride + k[None, :]
+    x = tl.load(elements + element + where, mask=mask, other=0.0)
     if MANY:
         x *= relative_scale(scales, tl.load(term_units + t), tl.load(units_at + g), b, b_in, B)[:, None]
-        tl.store(elements + where, x.to(elements.dtype.element_ty), mask=mask)
+        tl.store(elements + element + where, x.to(elements.dtype.element_ty), mask=mask)
     follow(EARLY)
     total = tl.zeros((BN, BE), tl.float32)
     for n0 in range(0, NODES, BK):
@@ -341,7 +340,7 @@ def wide_sum_flow(
         total = tl.dot(left, right, total, input_precision=PRECISION)
     total *= x
     if KEEP:
-        tl.store(flows + where, total.to(flows.dtype.element_ty), mask=mask)
+        tl.store(flows + element + where, total.to(flows.dtype.element_ty), mask=mask)
     if SCATTER:
         count_leaves(counts, codes, uses, u0, u1, total, b, b_in, k, mask, B, WIDTH)
 
@@ -371,7 +370,7 @@ def edge_products(
     """``[BM, BE]``: ``Σ_g Σ_b r[g,b,n]·x[g,b,e]`` over a run of terms."""
     total = tl.zeros((BM, BE), tl.float32)
     for i in range(first, last):
-        stride = tl.load(strides + i)
+        stride = tl.load(strides + i).to(tl.int32)
         offset = tl.load(offsets + i)
         if ALIGNED:
             stride = tl.multiple_of(stride, 16)
@@ -379,7 +378,7 @@ def edge_products(
         r = ratios + tl.load(nodes_at + i) * B
         x = elements + tl.load(elements_at + i) * B + offset
         for b0 in range(0, B, BK):
-            b = (b0 + tl.arange(0, BK)).to(tl.int64)
+            b = b0 + tl.arange(0, BK)
             b_in = b < B
             left = tl.load(r + b[:, None] * NODES + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
             right = tl.load(x + b[:, None] * stride + k[None, :], mask=b_in[:, None] & k_in[None, :], other=0.0)
@@ -465,7 +464,7 @@ def leaf_products(
     """
     total = tl.zeros((BC, BN), tl.float32)
     for i in range(tl.load(run_start + run), tl.load(run_start + run + 1)):
-        stride = tl.load(strides + i)
+        stride = tl.load(strides + i).to(tl.int32)
         offset = tl.load(offsets + i)
         if ALIGNED:
             stride = tl.multiple_of(stride, 16)
@@ -473,7 +472,7 @@ def leaf_products(
         code = codes + tl.load(uses + i) * B
         flow = flows + tl.load(elements_at + i) * B + offset
         for b0 in range(0, B, BK):
-            b = (b0 + tl.arange(0, BK)).to(tl.int64)
+            b = b0 + tl.arange(0, BK)
             b_in = b < B
             seen = tl.load(code + b, mask=b_in, other=-1) - row
             f = tl.load(flow + b[:, None] * stride + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)

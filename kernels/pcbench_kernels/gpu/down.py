@@ -86,7 +86,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None
         ALIGNED=layer.aligned,
         PULLS=layer.pulls_aligned,
         SCATTER=layer.scatter,
-        num_warps=warps(rows * nodes),
+        num_warps=warps(max(rows, cols // 2) * nodes),
         num_stages=1,
         **early(p),
     )

@@ -1,7 +1,8 @@
 """What several kernels read: log elements of a product, scales, and the flow that parents send.
 
 A factor is one number, the count of nodes laid out before it, since every node takes ``B`` values: its row of sample ``b``
-starts at ``node·B + b·width``.
+starts at ``node·B + b·width``. The first is an address of 64 bits, the second fits into 32: a batch whose rows of a block
+do not is not for these kernels.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def node_flow(
     total = tl.zeros((R, C), tl.float32)
     for p in range(p0, p1):
         offset = tl.load(pull_offsets + p)
-        width = tl.load(pull_widths + p)
+        width = tl.load(pull_widths + p).to(tl.int32)
         if ALIGNED:
             offset = tl.multiple_of(offset, 16)
             width = tl.multiple_of(width, 16)

@@ -41,14 +41,13 @@ def product_forward(
     t = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     b_in = b < B
-    b = b.to(tl.int64)
     f0 = tl.load(factor_start + t)
     f1 = tl.load(factor_start + t + 1)
     u0 = tl.load(use_start + t)
     u1 = tl.load(use_start + t + 1)
     g = tl.load(group_of + t)
     first = tl.load(term_start + g)
-    stride = (tl.load(term_start + g + 1) - first) * WIDTH
+    stride = ((tl.load(term_start + g + 1) - first) * WIDTH).to(tl.int32)
     out = tl.load(out_at + g) * B + (t - first) * WIDTH
     unit = tl.load(term_units + t)
     factor = tl.load(factors + f0, mask=f0 < f1, other=0)
@@ -82,11 +81,11 @@ def product_forward(
 @triton.jit
 def store_product(values, elements, out, b, k, stride, v, peak, mask, LINEAR: tl.constexpr):
     """Log values relative to ``peak``, or their exponentials."""
-    where = out + b[:, None] * stride + k[None, :]
+    where = b[:, None] * stride + k[None, :]
     if LINEAR:
-        tl.store(elements + where, tl.exp(v - peak[:, None]).to(elements.dtype.element_ty), mask=mask)
+        tl.store(elements + out + where, tl.exp(v - peak[:, None]).to(elements.dtype.element_ty), mask=mask)
     else:
-        tl.store(values + where, (v - peak[:, None]).to(values.dtype.element_ty), mask=mask)
+        tl.store(values + out + where, (v - peak[:, None]).to(values.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -137,7 +136,6 @@ def narrow_sum_forward(
     b_in = b < B
     k_in = k < WIDTH
     mask = b_in[:, None] & k_in[None, :]
-    b = b.to(tl.int64)
     first = chain
     last = chain + 1
     if CHAIN:
@@ -229,17 +227,16 @@ def many_sum_forward(
     n_in = n < NODES
     k_in = k < WIDTH
     mask = b_in[:, None] & k_in[None, :]
-    b = b.to(tl.int64)
     t0 = tl.load(term_start + g)
     t1 = tl.load(term_start + g + 1)
-    stride = (t1 - t0) * WIDTH
+    stride = ((t1 - t0) * WIDTH).to(tl.int32)
     w = weights + weight_rows(weights_at, g, ALIGNED)
     out = elements + tl.load(elements_at + g) * B
     follow(EARLY)
     total = tl.zeros((BN, BM), tl.float32)
     height = tl.full((BN,), -1e300, tl.float64)
     for t in range(t0, t1):
-        at = (t - t0) * WIDTH
+        at = ((t - t0) * WIDTH).to(tl.int32)
         tile = tl.load(w + n[:, None] * stride + (at + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
         f0 = tl.load(factor_start + t)
         f1 = tl.load(factor_start + t + 1)
@@ -300,10 +297,9 @@ def wide_sum_forward(
     n = tl.program_id(1) * BM + tl.arange(0, BM)
     b_in = b < B
     n_in = n < NODES
-    b = b.to(tl.int64)
     t0 = tl.load(term_start + g)
     t1 = tl.load(term_start + g + 1)
-    stride = (t1 - t0) * WIDTH
+    stride = ((t1 - t0) * WIDTH).to(tl.int32)
     w = weights + weight_rows(weights_at, g, ALIGNED)
     x = elements + tl.load(elements_at + g) * B
     unit = tl.load(units_at + g)
@@ -317,7 +313,7 @@ def wide_sum_forward(
             peak = tl.maximum(peak, tl.load(scales + tl.load(term_units + t) * B + b, mask=b_in, other=0.0))
     for t in range(t0, t1):
         part = tl.zeros((BN, BM), tl.float32)
-        at = (t - t0) * WIDTH
+        at = ((t - t0) * WIDTH).to(tl.int32)
         for k0 in range(0, WIDTH, BK):
             k = k0 + tl.arange(0, BK)
             k_in = k < WIDTH

@@ -44,9 +44,9 @@ TILES: dict[str, dict[str, Tile]] = {
     },
 }
 #: Bytes of shared memory that a narrow kernel's tile of weights may take, and numbers of its tile of elements.
-WEIGHT_BYTES, ELEMENTS = 65536, 8192
-#: Accumulators of a tile that counts and updates whole rows.
-ACCUMULATORS = 16384
+WEIGHT_BYTES, ELEMENTS = 32768, 8192
+#: Accumulators of a tile that counts and updates whole rows of weights, and of leaves.
+EDGE_CELLS, LEAF_CELLS = 8192, 16384
 #: Programs that keep the largest GPUs busy: two for each of some 130 multiprocessors.
 FILL = 264
 #: Below this a linear sum may have lost addends to underflow.

@@ -89,7 +89,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
         KEEP=p.downward,
         CHAIN=chained,
         ALIGNED=layer.aligned,
-        num_warps=warps(rows * inner),
+        num_warps=warps(max(rows, nodes // 2) * inner),
         num_stages=1,
         **early(p),
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..fused import FusedEdges, FusedLeaves, FusedRows
 from .em import categorical_em, edge_em, leaf_em, sum_em
 from .encode import encode
-from .tiles import ACCUMULATORS, PRECISIONS, TILES, Pass, power, side, warps
+from .tiles import EDGE_CELLS, LEAF_CELLS, PRECISIONS, TILES, Pass, power, side, warps
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
     """Counts and updates weights whose rows fit into a tile (``edges.learns``)."""
     most = TILES[p.precision]["edge em"]
     cols = side(edges.width, most.columns)
-    nodes = side(edges.nodes, min(most.rows, ACCUMULATORS // cols))
+    nodes = side(edges.nodes, min(most.rows, EDGE_CELLS // cols))
     edge_em[(edges.runs, triton.cdiv(edges.nodes, nodes))](
         p.ratios,
         p.elements,
@@ -74,7 +74,7 @@ def learn_categories(p: Pass, leaves: FusedLeaves, old: Tensor, out: Tensor, tab
     """Counts and updates leaves whose flows are stored, and their log table (``leaves.learns``)."""
     most = TILES[p.precision]["leaf em"]
     rows = side(leaves.categories, most.rows)
-    cols = side(leaves.nodes, min(most.columns, ACCUMULATORS // rows))
+    cols = side(leaves.nodes, min(most.columns, LEAF_CELLS // rows))
     leaf_em[(leaves.runs, triton.cdiv(leaves.nodes, cols))](
         p.flows,
         p.codes[leaves.table],
