@@ -23,13 +23,15 @@ class FusedLayer:
         nodes_at, units_at, elements_at: ``[groups]``, node number in the values, unit, and node number in the elements.
         term_start: ``[groups + 1]``, the terms of each block; group_of: ``[terms]``, the block of each term.
         term_units: ``[terms]``, row of the scales that holds a term's own; the unit itself where it is the only one.
-        factor_start: ``[terms + 1]``, runs in ``factors`` (node numbers) and ``units`` (whose scales they have).
-        use_start: ``[terms + 1]``, runs in ``uses`` of leaf table ``leaf_table`` (``None``: no leaves).
+        factors, units: ``[terms, F]``, node numbers of the units that a term multiplies, and whose scales they have; −1: none.
+        slots: ``[terms + 1]``, runs in the rows of the codes of leaf table ``leaf_table`` (``None``: no leaves).
+        most_uses: of leaves in a term.
         weights_at: ``[groups]``, first weight of a block; a row of weights follows the other after ``width · terms`` of them.
-        pull_start: ``[groups + 1]``, runs in ``pull_rows`` (node number in the elements), ``pull_widths``, ``pull_offsets``.
+        pull_rows, pull_widths, pull_offsets: ``[groups, P]`` (P is 1 or even), node number of a parent in the elements (−1:
+            none), its elements, and the first of the term that multiplies this block.
         seed_columns: ``[groups]``, first output column of a root, −1 elsewhere.
+        roots: whether there are any.
         keep: whether the flows of the elements are read again, by a child or for the counts of leaves.
-        scatter: whether counts of leaves are added one by one as flows come (domains too large for matrix products).
         aligned: whether all weights start at multiples of 16; pulls_aligned: whether widths and offsets of pulls do.
     """
 
@@ -48,20 +50,18 @@ class FusedLayer:
     term_start: Tensor
     group_of: Tensor
     term_units: Tensor
-    factor_start: Tensor
     factors: Tensor
     units: Tensor
-    use_start: Tensor
-    uses: Tensor
+    slots: Tensor
+    most_uses: int
     leaf_table: int | None
     weights_at: Tensor
-    pull_start: Tensor
     pull_rows: Tensor
     pull_widths: Tensor
     pull_offsets: Tensor
     seed_columns: Tensor
+    roots: bool
     keep: bool
-    scatter: bool
     aligned: bool
     pulls_aligned: bool
 
@@ -99,16 +99,18 @@ class FusedEdges:
 
 @dataclass(frozen=True, eq=False)
 class FusedLeaves:
-    """Leaves of one table, whose expected counts one launch adds up from stored flows; int64 on the GPU.
+    """Leaves of one table: where they are looked up, and where their flows lie; int64 on the GPU.
 
     Attributes:
         table: the leaf table.
         nodes, categories: of its leaves.
-        runs: parameter sets that are used.
-        run_start: ``[runs + 1]``, the uses of each; sets: ``[runs]``, which set it is.
-        uses: ``[entries]``, rows of the codes.
-        elements_at, offsets, strides: ``[entries]``, where their flows lie, as in :class:`FusedEdges`.
-        aligned: whether all of these are multiples of 16.
+        variables, owners: ``[slots]``, the variable that each row of the codes holds, and the parameter set that it looks up.
+        source: ``[slots]``, use of the leaf table of each.
+        runs: parameter sets; ascending.
+        run_start: ``[runs + 1]``, the slots of each; sets: ``[runs]``, which set it is.
+        most: slots of a run.
+        uses: ``[slots]``, rows of the codes.
+        elements_at, offsets, strides: ``[slots]``, where their flows lie, as in :class:`FusedEdges`.
         learns: whether their family is updated by dividing counts by their sum.
         trainable: ``[runs]`` int32.
     """
@@ -116,14 +118,17 @@ class FusedLeaves:
     table: int
     nodes: int
     categories: int
+    variables: Tensor
+    owners: Tensor
+    source: Tensor
     runs: int
     run_start: Tensor
     sets: Tensor
+    most: int
     uses: Tensor
     elements_at: Tensor
     offsets: Tensor
     strides: Tensor
-    aligned: bool
     learns: bool
     trainable: Tensor
 

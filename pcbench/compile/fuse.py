@@ -15,8 +15,6 @@ from .fuse_schedule import schedule
 from .fuse_tables import Tables, rows_of
 from .layers import Layer, LeafTable, SumLayer, SumTable, weight_starts
 
-#: Largest domain whose leaves are counted by matrix products; in larger ones most of a one-hot row is wasted.
-COUNTED = 512
 #: Most weights of a node that one program updates while their counts are still in its registers.
 EPILOGUE = 512
 #: Most uses of shared weights for that; where there are more, several programs had better count them.
@@ -30,7 +28,7 @@ class Fused:
     Attributes:
         layers: in order of evaluation.
         edges: terms merged by shape, for what does not depend on order.
-        leaves: leaf tables that are counted by matrix products, from flows.
+        leaves: leaf tables, in order.
         shared: weight tables that several runs of edges add to.
         rows: all sum nodes, those of tables with holes apart.
         late_rows: those whose weights no launch of ``edges`` updates as it counts.
@@ -38,6 +36,7 @@ class Fused:
         outputs: (first output column, node number, unit, nodes) of each root.
         num_values, num_elements: nodes of all units, and elements of all sums and products.
         num_scales: units, and terms with a scale of their own.
+        widest: most nodes or elements of a block.
         precision: ``"fast"`` or ``"exact"``.
         variables: how many columns data must have; −1 when some of them have no leaf, so that kernels do not see them.
     """
@@ -53,6 +52,7 @@ class Fused:
     num_values: int
     num_elements: int
     num_scales: int
+    widest: int
     precision: str
     variables: int
 
@@ -119,17 +119,13 @@ def fuse(
     for block in blocks:
         if block.is_sum:
             alike.setdefault((block.nodes, block.width, block.table in late), []).append(block)
-    counted = {t for t, leaf in enumerate(leaf_tables) if (leaf.categories or 0) <= COUNTED}
-    make = Tables(device, blocks)
+    make = Tables(device, launches)
     edges = tuple(make.edges(found, sum_tables, found[0].table not in late) for found in alike.values())
-    leaves = tuple(
-        make.leaves(t, leaf_tables[t], [b for b in blocks if b.leaf_table == t], isinstance(leaf_tables[t].distribution, Categorical))
-        for t in sorted(counted)
-    )
+    leaves = tuple(make.leaves(t, leaf, isinstance(leaf.distribution, Categorical)) for t, leaf in enumerate(leaf_tables))
     shared = sorted({block.table for found, e in zip(alike.values(), edges, strict=True) if e.shared for block in found})
     late_at = [(starts[t], starts[t + 1]) for t in sorted(late)]
     return Fused(
-        tuple(make.layer(found, counted) for found in launches),
+        tuple(make.layer(found) for found in launches),
         edges,
         leaves,
         tuple(shared),
@@ -140,6 +136,7 @@ def fuse(
         num_values,
         num_elements,
         num_scales,
+        max(max(b.nodes, b.elements) for b in blocks),
         precision,
         variables,
     )

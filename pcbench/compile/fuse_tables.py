@@ -21,11 +21,19 @@ T = TypeVar("T")
 
 
 class Tables:
-    """Blocks → tensors on a device."""
+    """Launches of blocks → tensors on a device. Slots are given in the order in which terms are evaluated."""
 
-    def __init__(self, device: torch.device, blocks: list[FusedBlock]) -> None:
+    def __init__(self, device: torch.device, launches: list[list[FusedBlock]]) -> None:
         self._device = device
+        blocks = [block for launch in launches for block in launch]
         self._by_unit = read(blocks)
+        self._slots: dict[int, list[tuple[FusedBlock, int, int]]] = {}  # leaf table -> (block, term, use) of each slot
+        self._first: dict[FusedBlock, int] = {}  # slot
+        for block in blocks:
+            if block.leaf_table is not None:
+                held = self._slots.setdefault(block.leaf_table, [])
+                self._first[block] = len(held)
+                held += [(block, t, use) for t, term in enumerate(block.terms) for use in term.uses]
 
     def _tensor(self, numbers: Sequence[int]) -> Tensor:
         return torch.tensor(numbers or [0], dtype=torch.int64, device=self._device)
@@ -36,18 +44,30 @@ class Tables:
         starts = [0, *accumulate(len(run) for run in runs)]
         return [self._tensor(starts), *(self._tensor([part(x) for x in flat]) for part in parts)]
 
-    def layer(self, blocks: list[FusedBlock], counted: set[int]) -> FusedLayer:
+    def _columns(self, rows: list[list[T]], *parts: Callable[[T], int], even: bool = False) -> list[Tensor]:
+        """Rows of equal length (1, or ``even``), filled up with −1, one tensor ``[rows, longest]`` a part."""
+        longest = max(1, *(len(row) for row in rows))
+        longest += longest % 2 if even and longest > 1 else 0
+        return [
+            self._tensor([n for row in rows for n in [*map(part, row), *[-1] * (longest - len(row))]]).view(len(rows), longest)
+            for part in parts
+        ]
+
+    def layer(self, blocks: list[FusedBlock]) -> FusedLayer:
         """One launch; blocks of a chain stand beside each other."""
         first = blocks[0]
         terms = [term for block in blocks for term in block.terms]
         lengths = [len(list(found)) for _, found in groupby(blocks, key=lambda b: b.chain)]
         term_start, term_units = self._runs([block.terms for block in blocks], lambda t: t.unit)
-        factor_start, factors, units = self._runs(
+        factors, units = self._columns(
             [[self._by_unit[u] for u in t.factors] for t in terms], lambda b: b.node, lambda b: b.unit
         )
-        use_start, uses = self._runs([t.uses for t in terms], lambda u: u)
-        pull_start, pull_rows, pull_widths, pull_offsets = self._runs(
-            [b.pulls for b in blocks], lambda p: p[0].element, lambda p: p[0].elements, lambda p: p[0].width * p[1]
+        pull_rows, pull_widths, pull_offsets = self._columns(
+            [b.pulls for b in blocks],
+            lambda p: p[0].element,
+            lambda p: p[0].elements,
+            lambda p: p[0].width * p[1],
+            even=True,
         )
         return FusedLayer(
             is_sum=first.is_sum,
@@ -65,20 +85,18 @@ class Tables:
             term_start=term_start,
             group_of=self._tensor([g for g, b in enumerate(blocks) for _ in b.terms]),
             term_units=term_units,
-            factor_start=factor_start,
             factors=factors,
             units=units,
-            use_start=use_start,
-            uses=uses,
+            slots=self._tensor(list(accumulate((len(t.uses) for t in terms), initial=self._first.get(first, 0)))),
+            most_uses=max(len(t.uses) for t in terms),
             leaf_table=first.leaf_table,
             weights_at=self._tensor([b.weights for b in blocks]),
-            pull_start=pull_start,
             pull_rows=pull_rows,
             pull_widths=pull_widths,
             pull_offsets=pull_offsets,
             seed_columns=self._tensor([b.column for b in blocks]),
-            keep=any(t.factors or (t.uses and first.leaf_table in counted) for t in terms),
-            scatter=any(t.uses and first.leaf_table not in counted for t in terms),
+            roots=any(b.column >= 0 for b in blocks),
+            keep=any(t.factors or t.uses for t in terms),
             aligned=_aligned(blocks),
             pulls_aligned=all(p.width % 16 == 0 for b in blocks for p, _ in b.pulls),
         )
@@ -116,37 +134,40 @@ class Tables:
             trainable=self._tensor(trains).to(torch.int32),
         )
 
-    def leaves(self, t: int, table: LeafTable, blocks: Iterable[FusedBlock], learns: bool) -> FusedLeaves:
-        """All uses of a leaf table, those of one parameter set beside each other."""
-        sets = table.rows.tolist()
-        users: dict[int, list[tuple[FusedBlock, int, int]]] = {}
-        for block in blocks:
-            for i, term in enumerate(block.terms):
-                for use in term.uses:
-                    users.setdefault(sets[use], []).append((block, i, use))
-        run_start, held, elements_at, offsets, strides = self._runs(
-            list(users.values()),
-            lambda e: e[2],
-            lambda e: e[0].element,
-            lambda e: e[1] * e[0].width,
-            lambda e: e[0].elements,
+    def leaves(self, t: int, table: LeafTable, learns: bool) -> FusedLeaves:
+        """All slots of a leaf table, and those of one parameter set beside each other."""
+        owner, held = table.rows.tolist(), self._slots[t]
+        users: dict[int, list[int]] = {}
+        for slot, (_, _, use) in enumerate(held):
+            users.setdefault(owner[use], []).append(slot)
+        sets = sorted(users)
+        run_start, uses, elements_at, offsets, strides = self._runs(
+            [users[s] for s in sets],
+            lambda slot: slot,
+            lambda slot: held[slot][0].element,
+            lambda slot: held[slot][1] * held[slot][0].width,
+            lambda slot: held[slot][0].elements,
         )
-        assert table.categories is not None and len(users) == len(table.parameters)
-        trains = torch.ones(len(users), dtype=torch.int32) if table.trainable is None else table.trainable.cpu().to(torch.int32)
+        assert table.categories is not None and len(sets) == len(table.parameters)
+        source = torch.tensor([use for _, _, use in held])
+        trains = torch.ones(len(sets), dtype=torch.int32) if table.trainable is None else table.trainable.cpu().to(torch.int32)
         return FusedLeaves(
             table=t,
             nodes=table.nodes,
             categories=table.categories,
-            runs=len(users),
+            variables=table.variables.cpu()[source].to(self._device),
+            owners=table.rows.cpu()[source].to(self._device),
+            source=source.to(self._device),
+            runs=len(sets),
             run_start=run_start,
-            sets=self._tensor(list(users)),
-            uses=held,
+            sets=self._tensor(sets),
+            most=max(len(found) for found in users.values()),
+            uses=uses,
             elements_at=elements_at,
             offsets=offsets,
             strides=strides,
-            aligned=table.nodes % 16 == 0,
             learns=learns,
-            trainable=trains[torch.tensor(list(users))].to(self._device),
+            trainable=trains[torch.tensor(sets)].to(self._device),
         )
 
 

@@ -21,7 +21,8 @@ from .statistics import Statistics
 from .workspace import Workspace
 
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
-    from pcbench_kernels.gpu import Pass
+    from pcbench_kernels.fused import FusedLeaves
+    from pcbench_kernels.gpu import Pass, Samples
 
 #: What may go wrong in a pass, each with a flag: mass was lost to underflow, a value is no category, a count is not finite.
 SUSPECT, OUTSIDE, WRONG = range(3)
@@ -86,7 +87,7 @@ def flags(workspace: Workspace, device: torch.device) -> Tensor:
 
 
 def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> Batch | None:
-    """Evidence laid out for the fused passes, or ``None`` when this program or evidence needs the others.
+    """Evidence laid out for the fused passes (``codes``: by slot), or ``None`` when this program or evidence needs the others.
 
     Integer data in which everything is observed is checked by the kernel that lays it out; the flag is read with the result.
     """
@@ -95,16 +96,22 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> B
     device, values = program.device, evidence.values
     raised = flags(workspace, device)
     raised.zero_()
+    if len(evidence) * program.fused.widest >= 1 << 31:
+        return None  # the kernels' addresses within a block have 32 bits
     plain = evidence.observed is None and not values.is_floating_point() and not values.is_complex() and values.numel() > 0
-    if not plain or values.dtype == torch.bool or values.ndim != 2 or values.shape[1] != program.fused.variables:
-        return Batch.of(program, evidence)
+    plain = plain and values.dtype != torch.bool and values.ndim == 2 and values.shape[1] == program.fused.variables
     from pcbench_kernels.gpu import encode_data
 
+    laid_out = None if plain else Batch.of(program, evidence)
     data, codes = values.to(device), []
-    for t, table in enumerate(program.leaf_tables):
-        held = workspace.get(f"codes{t}", (len(table.rows), len(data)), torch.int64, device)
-        assert table.categories is not None
-        encode_data(data, table.variables, table.rows, held, raised[OUTSIDE:], table.categories)
+    for t, leaves in enumerate(program.fused.leaves):
+        held = workspace.get(f"codes{t}", (len(leaves.source), len(data)), torch.int32, device)
+        if laid_out is None:
+            encode_data(data, leaves, held, raised[OUTSIDE:])
+        else:
+            code = laid_out.codes[t]
+            assert code is not None
+            held.copy_(code[leaves.source])
         codes.append(held)
     return Batch(len(data), tuple(codes), data.T, None, {})
 
@@ -135,37 +142,51 @@ def fused_upward(
 
 def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     """Add the batch's expected counts to ``statistics``; their number of rows and log-likelihood are the caller's."""
-    from pcbench_kernels.gpu import count_categories, count_edges
+    from pcbench_kernels.gpu import count_categories, count_edges, sort
 
     fused, p = up.program.fused, up.buffers
     assert fused is not None
     fresh = statistics.rows == 0
-    counted = {leaves.table for leaves in fused.leaves}
+    samples = [samples_of(up, leaves) for leaves in fused.leaves]
 
     def work() -> None:
         if fresh:
             for table in fused.shared:  # the others are written
                 statistics.weights[table].zero_()
-            for table, counts in enumerate(statistics.leaves):
-                if table not in counted:
-                    counts.zero_()
-        flow_down(up, tuple(statistics.leaves))
+        flow_down(up)
         for edges in fused.edges:
             count_edges(p, edges, statistics.flat, 0, fresh)
-        for leaves in fused.leaves:
-            count_categories(p, leaves, statistics.leaves[leaves.table], fresh)
+        for leaves, found in zip(fused.leaves, samples, strict=True):
+            sort(p, leaves, found)
+            count_categories(p, leaves, found, statistics.leaves[leaves.table], fresh)
 
     run(up, ("down", fresh), work, statistics.flat, *statistics.leaves)
 
 
-def flow_down(up: FusedPass, counts: tuple[Tensor, ...]) -> None:
-    """The launches of flows; ``counts`` as in :func:`~pcbench_kernels.gpu.flow_through`."""
+def flow_down(up: FusedPass) -> None:
+    """The launches of flows."""
     from pcbench_kernels.gpu import flow_through
 
     assert up.program.fused is not None
     up.buffers.seeds.copy_(torch.isfinite(up.likelihood))
     for layer in reversed(up.program.fused.layers):
-        flow_through(up.buffers, layer, counts)
+        flow_through(up.buffers, layer)
+
+
+def samples_of(up: FusedPass, leaves: FusedLeaves) -> Samples:
+    """Memory for the samples of a leaf table in the order of their categories."""
+    from pcbench_kernels.gpu import Samples, parts_of
+
+    def get(name: str, shape: tuple[int, ...], kind: torch.dtype) -> Tensor:
+        return up.workspace.get(f"{name}{leaves.table}", shape, kind, up.program.device)
+
+    parts = parts_of(leaves, up.batch.size)
+    return Samples(
+        get("places", (len(leaves.source) * up.batch.size,), torch.int64),
+        get("bounds", (leaves.runs, leaves.categories + 2), torch.int32),
+        get("masses", (leaves.runs, parts, leaves.nodes), torch.float32),
+        parts,
+    )
 
 
 def run(up: FusedPass, what: Hashable, work: Callable[[], None], *more: Tensor) -> None:
@@ -185,13 +206,6 @@ def _buffers(program: Program, parameters: Parameters, batch: Batch, workspace: 
     def flat(name: str, count: int, kind: torch.dtype) -> Tensor:
         return workspace.get(name, (count,), kind, device)
 
-    codes = []
-    for t, code in enumerate(batch.codes):
-        assert code is not None
-        held = workspace.get(f"codes{t}", tuple(code.shape), torch.int64, device)
-        if held.data_ptr() != code.data_ptr():
-            held.copy_(code)
-        codes.append(held)
     return Pass(
         size,
         flat("fused values", size * fused.num_values, fused.logs),
@@ -203,7 +217,7 @@ def _buffers(program: Program, parameters: Parameters, batch: Batch, workspace: 
         parameters.flat,
         parameters.operands,
         tuple(t for t in parameters.lookups if t is not None),
-        tuple(codes),
+        tuple(code for code in batch.codes if code is not None),
         flags(workspace, device)[SUSPECT:],
         downward,
         fused.precision,

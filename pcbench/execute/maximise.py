@@ -50,7 +50,7 @@ def maximise(
     if program.fused is None:
         for t, sums in enumerate(program.sum_tables):
             _update_sums(sums, old.weights[t], statistics.weights[t], step_size, pseudocount, out.weights[t])
-        leaves = range(len(program.leaf_tables))
+        leaves = list(range(len(program.leaf_tables)))
     else:
         leaves = _maximise_fused(model, statistics, step_size, pseudocount, out)
     for t in leaves:
@@ -77,9 +77,7 @@ def recycled(model: Model, recycle: Model | None) -> Model:
     return Model(model.program, replace(recycle.parameters))
 
 
-def _maximise_fused(
-    model: Model, statistics: Statistics, step: float, pseudocount: float, out: Parameters
-) -> list[int]:
+def _maximise_fused(model: Model, statistics: Statistics, step: float, pseudocount: float, out: Parameters) -> list[int]:
     """The M step by kernels; the leaf tables that they have no form for."""
     from pcbench_kernels.gpu import maximise_sums
 

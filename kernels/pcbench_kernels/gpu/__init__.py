@@ -1,14 +1,17 @@
 """Triton kernels, and how they are launched: a fused layer a launch. Nothing else in the project imports triton."""
 
-from .down import count_categories, count_edges, flow_through
-from .tiles import PRECISIONS, Pass
+from .down import count_edges, flow_through
+from .leafwise import Samples, add_up, count_categories, encode_data, learn_categories, parts_of, sort
+from .tiles import PRECISIONS, Pass, Update
 from .up import value_of
-from .update import Update, encode_data, learn_categories, learn_edges, maximise_categorical, maximise_sums
+from .update import learn_edges, maximise_categorical, maximise_sums
 
 __all__ = [
     "PRECISIONS",
     "Pass",
+    "Samples",
     "Update",
+    "add_up",
     "count_categories",
     "count_edges",
     "encode_data",
@@ -17,5 +20,7 @@ __all__ = [
     "learn_edges",
     "maximise_categorical",
     "maximise_sums",
+    "parts_of",
+    "sort",
     "value_of",
 ]

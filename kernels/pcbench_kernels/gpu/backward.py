@@ -1,4 +1,4 @@
-"""Downward kernels: flows from parents, through the weights, to elements, edges and leaves."""
+"""Downward kernels: flows from parents, through the weights, to elements and edges."""
 
 from __future__ import annotations
 
@@ -9,34 +9,22 @@ from .elements import follow, node_flow, per_value, relative_scale, weight_rows
 
 
 @triton.jit
-def count_leaves(counts, codes, uses, u0, u1, flow, b, b_in, k, mask, B, WIDTH):
-    """Adds the flow of elements to the counts of the categories that their leaves saw."""
-    for u in range(u0, u1):
-        code = tl.load(codes + tl.load(uses + u) * B + b, mask=b_in, other=0)
-        tl.atomic_add(counts + code[:, None] * WIDTH + k[None, :], flow, mask=mask, sem="relaxed")
-
-
-@triton.jit
 def product_flow(
     flows,
     seeds,
-    pull_start,
     pull_rows,
     pull_widths,
     pull_offsets,
     seed_columns,
-    counts,
-    codes,
-    use_start,
-    uses,
     elements_at,
     B,
     NODES,
     OUTPUTS,
     BN: tl.constexpr,
     BM: tl.constexpr,
+    PARENTS: tl.constexpr,
+    ROOTS: tl.constexpr,
     PULLS: tl.constexpr,
-    SCATTER: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """Flow of a product or a vector of leaves, added up from all parents."""
@@ -44,19 +32,13 @@ def product_flow(
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     n = tl.program_id(1) * BM + tl.arange(0, BM)
-    b_in = b < B
-    mask = b_in[:, None] & (n < NODES)[None, :]
-    p0 = tl.load(pull_start + g)
-    p1 = tl.load(pull_start + g + 1)
-    u0 = tl.load(use_start + g)
-    u1 = tl.load(use_start + g + 1)
-    column = tl.load(seed_columns + g)
-    element = tl.load(elements_at + g)
+    mask = (b < B)[:, None] & (n < NODES)[None, :]
+    element = tl.load(elements_at + g) * B
     follow(EARLY)
-    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS)
-    if SCATTER:
-        count_leaves(counts, codes, uses, u0, u1, flow, b, b_in, n, mask, B, NODES)
-    tl.store(flows + element * B + b[:, None] * NODES + n[None, :], flow.to(flows.dtype.element_ty), mask=mask)
+    flow = node_flow(
+        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS
+    )
+    tl.store(flows + element + (b[:, None] * NODES + n[None, :]), flow.to(flows.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -66,13 +48,8 @@ def narrow_sum_flow(
     elements,
     weights,
     weights_at,
-    codes,
-    use_start,
-    uses,
-    counts,
     flows,
     seeds,
-    pull_start,
     pull_rows,
     pull_widths,
     pull_offsets,
@@ -88,18 +65,19 @@ def narrow_sum_flow(
     BN: tl.constexpr,
     BM: tl.constexpr,
     BE: tl.constexpr,
+    PARENTS: tl.constexpr,
+    ROOTS: tl.constexpr,
     PRECISION: tl.constexpr,
     KEEP: tl.constexpr,
     CHAIN: tl.constexpr,
     ALIGNED: tl.constexpr,
     PULLS: tl.constexpr,
-    SCATTER: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay in registers, and are stored.
+    """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay on the chip, and are stored.
 
     A program does so for the blocks of a chain, parents first, ``SPAN`` elements of each. Flows are stored for whoever
-    reads them again (``KEEP``), or added to the counts of fused leaves (``SCATTER``).
+    reads them again (``KEEP``). Elements are the rows of the matrix product, which want to be 64.
     """
     blocks = tl.cdiv(B, BN)
     chain = (tl.program_id(0) // blocks).to(tl.int64)
@@ -115,43 +93,40 @@ def narrow_sum_flow(
         first = tl.load(chain_start + chain)
         last = tl.load(chain_start + chain + 1)
     corner = n[:, None] * WIDTH + k[None, :]
-    w = weights + weight_rows(weights_at, last - 1, ALIGNED)
-    tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
     rows = b[:, None] * NODES + n[None, :]
+    w = weights + weight_rows(weights_at, last - 1, ALIGNED)
     node = tl.load(nodes_at + last - 1) * B
+    element = tl.load(elements_at + last - 1) * B
+    tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
     follow(EARLY)
     for back in range(first, last):
         g = last - 1 - (back - first)
-        p0 = tl.load(pull_start + g)
-        p1 = tl.load(pull_start + g + 1)
-        column = tl.load(seed_columns + g)
-        element = tl.load(elements_at + g) * B
         flow = node_flow(
-            flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS
+            flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS
         )
         r = per_value(flow, y).to(ratios.dtype.element_ty)
         if tl.program_id(1) == 0:
             tl.store(ratios + node + rows, r, mask=mask)
+        here = element
+        if CHAIN:
+            after = tl.maximum(g - 1, first)
+            ahead = weights + weight_rows(weights_at, after, ALIGNED)
+            node = tl.load(nodes_at + after) * B
+            element = tl.load(elements_at + after) * B
         for done in range(0, SPAN, BE):
             e = k + done
             inside = b_in[:, None] & (e < WIDTH)[None, :]
             where = b[:, None] * WIDTH + e[None, :]
-            x = tl.load(elements + element + where, mask=inside, other=0.0)
-            total = tl.dot(r, tile, input_precision=PRECISION) * x
+            x = tl.load(elements + here + where, mask=inside, other=0.0)
+            total = tl.dot(tl.trans(tile), tl.trans(r), input_precision=PRECISION)
             if done + BE < SPAN:
                 tile = tl.load(w + (corner + (done + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
             if KEEP:
-                tl.store(flows + element + where, total.to(flows.dtype.element_ty), mask=inside)
-            if SCATTER:
-                u0 = tl.load(use_start + g)
-                u1 = tl.load(use_start + g + 1)
-                count_leaves(counts, codes, uses, u0, u1, total, b, b_in, e, inside, B, WIDTH)
+                tl.store(flows + here + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
         if CHAIN:
-            after = tl.maximum(g - 1, first)
-            w = weights + weight_rows(weights_at, after, ALIGNED)
+            w = ahead
             tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
-            node = tl.load(nodes_at + after) * B
             y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
             tl.debug_barrier()  # other threads of this program have stored what the next block reads
 
@@ -164,13 +139,8 @@ def many_sum_flow(
     elements,
     weights,
     weights_at,
-    codes,
-    use_start,
-    uses,
-    counts,
     flows,
     seeds,
-    pull_start,
     pull_rows,
     pull_widths,
     pull_offsets,
@@ -187,10 +157,11 @@ def many_sum_flow(
     BN: tl.constexpr,
     BM: tl.constexpr,
     BE: tl.constexpr,
+    PARENTS: tl.constexpr,
+    ROOTS: tl.constexpr,
     PRECISION: tl.constexpr,
     ALIGNED: tl.constexpr,
     PULLS: tl.constexpr,
-    SCATTER: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """The same for blocks of several terms, one term after the other.
@@ -209,33 +180,38 @@ def many_sum_flow(
     inside = b_in[:, None] & k_in[None, :]
     t0 = tl.load(term_start + g)
     t1 = tl.load(term_start + g + 1)
-    stride = ((t1 - t0) * WIDTH).to(tl.int32)
-    p0 = tl.load(pull_start + g)
-    p1 = tl.load(pull_start + g + 1)
-    column = tl.load(seed_columns + g)
     w = weights + weight_rows(weights_at, g, ALIGNED)
-    rows = b[:, None] * NODES + n[None, :]
     node = tl.load(nodes_at + g) * B
-    y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
-    height = tl.load(scales + tl.load(units_at + g) * B + b, mask=b_in, other=0.0)
+    unit = tl.load(units_at + g)
     element = tl.load(elements_at + g) * B
+    stride = ((t1 - t0) * WIDTH).to(tl.int32)
+    rows = b[:, None] * NODES + n[None, :]
+    corner = n[:, None] * stride + k[None, :]
+    where = b[:, None] * stride + k[None, :]
+    own = tl.load(term_units + t0)
+    y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
+    height = tl.load(scales + unit * B + b, mask=b_in, other=0.0)
+    tile = tl.load(w + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
+    x = tl.load(elements + element + where, mask=inside, other=0.0)
+    scale = tl.load(scales + own * B + b, mask=b_in, other=0.0)
     follow(EARLY)
-    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS)
+    flow = node_flow(
+        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS
+    )
     r = per_value(flow, y).to(ratios.dtype.element_ty)
     tl.store(ratios + node + rows, r, mask=mask)
     for t in range(t0, t1):
-        at = ((t - t0) * WIDTH).to(tl.int32)
-        tile = tl.load(w + n[:, None] * stride + (at + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
-        where = b[:, None] * stride + (at + k)[None, :]
-        scale = tl.load(scales + tl.load(term_units + t) * B + b, mask=b_in, other=0.0)
-        x = tl.load(elements + element + where, mask=inside, other=0.0) * tl.exp((scale - height).to(tl.float32))[:, None]
-        tl.store(elements + element + where, x.to(elements.dtype.element_ty), mask=inside)
-        total = tl.dot(r, tile, input_precision=PRECISION) * x
-        tl.store(flows + element + where, total.to(flows.dtype.element_ty), mask=inside)
-        if SCATTER:
-            u0 = tl.load(use_start + t)
-            u1 = tl.load(use_start + t + 1)
-            count_leaves(counts, codes, uses, u0, u1, total, b, b_in, k, inside, B, WIDTH)
+        at = element + (t - t0) * WIDTH
+        scaled = x * tl.exp((scale - height).to(tl.float32))[:, None]
+        after = tl.minimum(t + 1, t1 - 1)
+        own = tl.load(term_units + after)
+        total = tl.dot(tl.trans(tile), tl.trans(r), input_precision=PRECISION)
+        tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
+        if t < after:
+            x = tl.load(elements + element + (after - t0) * WIDTH + where, mask=inside, other=0.0)
+            scale = tl.load(scales + own * B + b, mask=b_in, other=0.0)
+        tl.store(elements + at + where, scaled.to(elements.dtype.element_ty), mask=inside)
+        tl.store(flows + at + where, (tl.trans(total) * scaled).to(flows.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -244,7 +220,6 @@ def flow_ratio(
     ratios,
     flows,
     seeds,
-    pull_start,
     pull_rows,
     pull_widths,
     pull_offsets,
@@ -255,6 +230,8 @@ def flow_ratio(
     OUTPUTS,
     BN: tl.constexpr,
     BM: tl.constexpr,
+    PARENTS: tl.constexpr,
+    ROOTS: tl.constexpr,
     PULLS: tl.constexpr,
     EARLY: tl.constexpr,
 ):
@@ -264,14 +241,13 @@ def flow_ratio(
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     n = tl.program_id(1) * BM + tl.arange(0, BM)
     mask = (b < B)[:, None] & (n < NODES)[None, :]
-    p0 = tl.load(pull_start + g)
-    p1 = tl.load(pull_start + g + 1)
-    column = tl.load(seed_columns + g)
     rows = b[:, None] * NODES + n[None, :]
     node = tl.load(nodes_at + g) * B
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
     follow(EARLY)
-    flow = node_flow(flows, seeds, pull_rows, pull_widths, pull_offsets, p0, p1, column, b, n, mask, B, OUTPUTS, BN, BM, PULLS)
+    flow = node_flow(
+        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS
+    )
     tl.store(ratios + node + rows, per_value(flow, y).to(ratios.dtype.element_ty), mask=mask)
 
 
@@ -282,10 +258,6 @@ def wide_sum_flow(
     elements,
     weights,
     weights_at,
-    codes,
-    use_start,
-    uses,
-    counts,
     flows,
     nodes_at,
     units_at,
@@ -303,7 +275,6 @@ def wide_sum_flow(
     KEEP: tl.constexpr,
     MANY: tl.constexpr,
     ALIGNED: tl.constexpr,
-    SCATTER: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """The same from ratios in memory, of any number of terms.
@@ -320,8 +291,6 @@ def wide_sum_flow(
     g = tl.load(group_of + t)
     t0 = tl.load(term_start + g)
     stride = ((tl.load(term_start + g + 1) - t0) * WIDTH).to(tl.int32)
-    u0 = tl.load(use_start + t)
-    u1 = tl.load(use_start + t + 1)
     w = weights + weight_rows(weights_at, g, ALIGNED) + (t - t0) * WIDTH
     r = ratios + tl.load(nodes_at + g) * B
     element = tl.load(elements_at + g) * B + (t - t0) * WIDTH
@@ -341,8 +310,6 @@ def wide_sum_flow(
     total *= x
     if KEEP:
         tl.store(flows + element + where, total.to(flows.dtype.element_ty), mask=mask)
-    if SCATTER:
-        count_leaves(counts, codes, uses, u0, u1, total, b, b_in, k, mask, B, WIDTH)
 
 
 @triton.jit
@@ -435,85 +402,3 @@ def edge_flow(
         tl.atomic_add(out + (where - BASE), total, mask=mask, sem="relaxed")
     else:
         tl.store(out + (where - BASE), total, mask=mask)
-
-
-@triton.jit
-def leaf_products(
-    flows,
-    codes,
-    run_start,
-    run,
-    uses,
-    elements_at,
-    offsets,
-    strides,
-    row,
-    c,
-    n,
-    n_in,
-    B,
-    BC: tl.constexpr,
-    BN: tl.constexpr,
-    BK: tl.constexpr,
-    PRECISION: tl.constexpr,
-    ALIGNED: tl.constexpr,
-):
-    """Expected counts ``[BC, BN]`` of a parameter set: (category = c) ``[C, B]`` times flows ``[B, N]``.
-
-    A sample's row is one-hot, so that nothing is rounded but the flows; no atomics, and counts are written once.
-    """
-    total = tl.zeros((BC, BN), tl.float32)
-    for i in range(tl.load(run_start + run), tl.load(run_start + run + 1)):
-        stride = tl.load(strides + i).to(tl.int32)
-        offset = tl.load(offsets + i)
-        if ALIGNED:
-            stride = tl.multiple_of(stride, 16)
-            offset = tl.multiple_of(offset, 16)
-        code = codes + tl.load(uses + i) * B
-        flow = flows + tl.load(elements_at + i) * B + offset
-        for b0 in range(0, B, BK):
-            b = b0 + tl.arange(0, BK)
-            b_in = b < B
-            seen = tl.load(code + b, mask=b_in, other=-1) - row
-            f = tl.load(flow + b[:, None] * stride + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
-            hot = (seen[None, :] == c[:, None]).to(f.dtype)
-            total = tl.dot(hot, f, total, input_precision=PRECISION)
-    return total
-
-
-@triton.jit
-def leaf_counts(
-    flows,
-    codes,
-    counts,
-    run_start,
-    sets,
-    uses,
-    elements_at,
-    offsets,
-    strides,
-    B,
-    NODES,
-    SIZE,
-    BC: tl.constexpr,
-    BN: tl.constexpr,
-    BK: tl.constexpr,
-    PRECISION: tl.constexpr,
-    ADD: tl.constexpr,
-    ALIGNED: tl.constexpr,
-):
-    """Expected counts of a leaf table; written, or added."""
-    tiles = tl.cdiv(SIZE, BC)
-    run = tl.program_id(0) // tiles
-    c = (tl.program_id(0) % tiles) * BC + tl.arange(0, BC)
-    n = tl.program_id(1) * BN + tl.arange(0, BN)
-    n_in = n < NODES
-    row = tl.load(sets + run) * (SIZE + 1)
-    total = leaf_products(
-        flows, codes, run_start, run, uses, elements_at, offsets, strides, row, c, n, n_in, B, BC, BN, BK, PRECISION, ALIGNED
-    )
-    where = counts + (row + c)[:, None] * NODES + n[None, :]
-    mask = (c < SIZE)[:, None] & n_in[None, :]
-    if ADD:
-        total += tl.load(where, mask=mask, other=0.0)
-    tl.store(where, total, mask=mask)

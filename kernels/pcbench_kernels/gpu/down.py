@@ -1,59 +1,50 @@
-"""Launches of the downward pass, and of expected counts."""
+"""Launches of the downward pass, and of expected counts of edges."""
 
 from __future__ import annotations
 
 import triton
 from torch import Tensor
 
-from ..fused import FusedEdges, FusedLayer, FusedLeaves
-from .backward import edge_flow, flow_ratio, leaf_counts, many_sum_flow, narrow_sum_flow, product_flow, wide_sum_flow
+from ..fused import FusedEdges, FusedLayer
+from .backward import edge_flow, flow_ratio, many_sum_flow, narrow_sum_flow, product_flow, wide_sum_flow
 from .tiles import ELEMENTS, FILL, PRECISIONS, TILES, Pass, early, rows_of_samples, side, warps, weight_side
 
 
-def flow_through(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
-    """Flows of one launch's blocks, from their parents to their elements; ``counts`` of the leaf tables that are not counted
-    from flows are added to."""
+def flow_through(p: Pass, layer: FusedLayer) -> None:
+    """Flows of one launch's blocks, from their parents to their elements."""
     if not layer.is_sum:
-        _product_flow(p, layer, counts)
+        _product_flow(p, layer)
     elif layer.narrow:
-        (_many_flow if layer.many else _narrow_flow)(p, layer, counts)
+        (_many_flow if layer.many else _narrow_flow)(p, layer)
     else:
         _flow_ratio(p, layer)
-        _wide_flow(p, layer, counts)
+        _wide_flow(p, layer)
 
 
 def _parents(p: Pass, layer: FusedLayer) -> tuple[Tensor, ...]:
-    pulls = (layer.pull_start, layer.pull_rows, layer.pull_widths, layer.pull_offsets)
-    return (p.flows, p.seeds, *pulls, layer.seed_columns)
+    return (p.flows, p.seeds, layer.pull_rows, layer.pull_widths, layer.pull_offsets, layer.seed_columns)
 
 
-def _uses(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    t = layer.leaf_table or 0
-    return (p.codes[t], layer.use_start, layer.uses, counts[t] if layer.scatter else p.scales)
+def _pulls(layer: FusedLayer) -> dict[str, int | bool]:
+    return {"PARENTS": layer.pull_rows.shape[1], "ROOTS": layer.roots, "PULLS": layer.pulls_aligned}
 
 
-def _product_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
+def _product_flow(p: Pass, layer: FusedLayer) -> None:
     rows, cols = side(p.size, 32), side(layer.nodes, 128)
-    codes, use_start, uses, counted = _uses(p, layer, counts)
     product_flow[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols))](
         *_parents(p, layer),
-        counted,
-        codes,
-        use_start,
-        uses,
         layer.elements_at,
         p.size,
         layer.nodes,
         p.seeds.shape[1],
         BN=rows,
         BM=cols,
-        PULLS=layer.pulls_aligned,
-        SCATTER=layer.scatter,
+        **_pulls(layer),
         **early(p),
     )
 
 
-def _narrow_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
+def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     nodes = side(layer.nodes, 512)
     cols = side(layer.width, weight_side(p.operands, nodes))
     chained = layer.chains < layer.groups
@@ -67,7 +58,6 @@ def _narrow_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None
         p.elements,
         p.operands,
         layer.weights_at,
-        *_uses(p, layer, counts),
         *_parents(p, layer),
         layer.chain_start,
         layer.nodes_at,
@@ -84,15 +74,14 @@ def _narrow_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None
         KEEP=layer.keep,
         CHAIN=chained,
         ALIGNED=layer.aligned,
-        PULLS=layer.pulls_aligned,
-        SCATTER=layer.scatter,
+        **_pulls(layer),
         num_warps=warps(max(rows, cols // 2) * nodes),
         num_stages=1,
         **early(p),
     )
 
 
-def _many_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
+def _many_flow(p: Pass, layer: FusedLayer) -> None:
     cols, nodes = side(layer.width, 512), side(layer.nodes, 512)
     rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // nodes))
     many_sum_flow[(layer.groups * triton.cdiv(p.size, rows),)](
@@ -102,7 +91,6 @@ def _many_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
         p.elements,
         p.operands,
         layer.weights_at,
-        *_uses(p, layer, counts),
         *_parents(p, layer),
         layer.nodes_at,
         layer.units_at,
@@ -118,8 +106,7 @@ def _many_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
         BE=cols,
         PRECISION=PRECISIONS[p.precision],
         ALIGNED=layer.aligned,
-        PULLS=layer.pulls_aligned,
-        SCATTER=layer.scatter,
+        **_pulls(layer),
         num_warps=warps(rows * max(cols, nodes)),
         num_stages=1,
         **early(p),
@@ -138,12 +125,12 @@ def _flow_ratio(p: Pass, layer: FusedLayer) -> None:
         p.seeds.shape[1],
         BN=rows,
         BM=cols,
-        PULLS=layer.pulls_aligned,
+        **_pulls(layer),
         **early(p),
     )
 
 
-def _wide_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
+def _wide_flow(p: Pass, layer: FusedLayer) -> None:
     most = TILES[p.precision]["wide flow"]
     rows, cols, inner = side(p.size, most.rows), side(layer.width, most.columns), side(layer.nodes, most.inner)
     wide_sum_flow[(layer.terms * triton.cdiv(p.size, rows), triton.cdiv(layer.width, cols))](
@@ -152,7 +139,6 @@ def _wide_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
         p.elements,
         p.operands,
         layer.weights_at,
-        *_uses(p, layer, counts),
         p.flows,
         layer.nodes_at,
         layer.units_at,
@@ -172,7 +158,6 @@ def _wide_flow(p: Pass, layer: FusedLayer, counts: tuple[Tensor, ...]) -> None:
         ALIGNED=layer.aligned,
         num_warps=most.warps,
         num_stages=most.stages,
-        SCATTER=layer.scatter,
         **early(p),
     )
 
@@ -206,33 +191,5 @@ def count_edges(p: Pass, edges: FusedEdges, out: Tensor, base: int, fresh: bool)
         ADD=edges.shared or not fresh,
         ALIGNED=edges.aligned,
         num_warps=warps(nodes * cols, most.warps),
-        num_stages=most.stages,
-    )
-
-
-def count_categories(p: Pass, leaves: FusedLeaves, counts: Tensor, fresh: bool) -> None:
-    """Expected counts of leaves whose flows are stored; ``fresh``: overwritten, otherwise added to."""
-    most = TILES[p.precision]["leaves"]
-    rows, cols = side(leaves.categories, most.rows), side(leaves.nodes, most.columns)
-    leaf_counts[(leaves.runs * triton.cdiv(leaves.categories, rows), triton.cdiv(leaves.nodes, cols))](
-        p.flows,
-        p.codes[leaves.table],
-        counts,
-        leaves.run_start,
-        leaves.sets,
-        leaves.uses,
-        leaves.elements_at,
-        leaves.offsets,
-        leaves.strides,
-        p.size,
-        leaves.nodes,
-        leaves.categories,
-        BC=rows,
-        BN=cols,
-        BK=side(p.size, most.inner),
-        PRECISION=PRECISIONS[p.precision],
-        ADD=not fresh,
-        ALIGNED=leaves.aligned,
-        num_warps=warps(rows * cols, most.warps),
         num_stages=most.stages,
     )

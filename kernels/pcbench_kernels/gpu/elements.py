@@ -3,6 +3,9 @@
 A factor is one number, the count of nodes laid out before it, since every node takes ``B`` values: its row of sample ``b``
 starts at ``node·B + b·width``. The first is an address of 64 bits, the second fits into 32: a batch whose rows of a block
 do not is not for these kernels.
+
+What a block reads stands in tables of fixed columns, so that all addresses arrive after one wait, and all that they point at
+after a second one. Of more than four factors, leaves or parents, four at a time are under way.
 """
 
 from __future__ import annotations
@@ -22,33 +25,122 @@ def follow(EARLY: tl.constexpr):
 
 
 @triton.jit
-def log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr):
-    """``[BN, BK]``: Σ leaves' log probabilities."""
-    total = tl.zeros((BN, BK), tl.float32)
-    for u in range(u0, u1):
-        code = tl.load(codes + tl.load(uses + u) * B + b, mask=b_in, other=0)
-        total += tl.load(lookup + code[:, None] * WIDTH + k[None, :], mask=mask, other=0.0).to(tl.float32)
+def only_if(there, b, B):
+    """``[BN]``: the samples, or none of them. (A flag for all would be ``&`` of a scalar, which Triton's interpreter lacks.)"""
+    return b < tl.where(there, B, 0)
+
+
+@triton.jit
+def leaf_codes(codes, s, last, b, B):
+    """``[BN]``: rows of the lookup table for slot ``s``; zeros from slot ``last`` on."""
+    return tl.load(codes + s * B + b, mask=only_if(s < last, b, B), other=0).to(tl.int64)
+
+
+@triton.jit
+def leaf_row(lookup, code, s, last, b, k, mask, B, WIDTH):
+    """``[BN, BK]``: log probabilities of slot ``s``."""
+    there = mask & only_if(s < last, b, B)[:, None]
+    return tl.load(lookup + code[:, None] * WIDTH + k[None, :], mask=there, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def four_leaves(lookup, codes, s, last, b, k, mask, B, WIDTH, COUNT: tl.constexpr):
+    """``[BN, BK]``: the sum of up to four slots from ``s`` on."""
+    c0 = leaf_codes(codes, s, last, b, B)
+    c1 = c0
+    c2 = c0
+    c3 = c0
+    if COUNT > 1:
+        c1 = leaf_codes(codes, s + 1, last, b, B)
+    if COUNT > 2:
+        c2 = leaf_codes(codes, s + 2, last, b, B)
+    if COUNT > 3:
+        c3 = leaf_codes(codes, s + 3, last, b, B)
+    total = leaf_row(lookup, c0, s, last, b, k, mask, B, WIDTH)
+    if COUNT > 1:
+        total += leaf_row(lookup, c1, s + 1, last, b, k, mask, B, WIDTH)
+    if COUNT > 2:
+        total += leaf_row(lookup, c2, s + 2, last, b, k, mask, B, WIDTH)
+    if COUNT > 3:
+        total += leaf_row(lookup, c3, s + 3, last, b, k, mask, B, WIDTH)
     return total
 
 
 @triton.jit
-def log_factors(
-    values, scales, factors, units, factor, unit, f0, f1, b, b_in, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr
-):
-    """``[BN, BK]`` and float64 ``[BN]``: Σ factors' log values, and Σ of their scales.
-
-    ``factor`` and ``unit`` are those of the first, loaded early; each next one is loaded while the one before is added.
-    """
+def log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr, USES: tl.constexpr):
+    """``[BN, BK]``: Σ log probabilities of the leaves of term ``t``, which has at most ``USES``."""
     total = tl.zeros((BN, BK), tl.float32)
-    shift = tl.zeros((BN,), tl.float64)
-    for f in range(f0, f1):
-        row = values + factor * B
-        scale = tl.load(scales + unit * B + b, mask=b_in, other=0.0)
-        value = tl.load(row + b[:, None] * WIDTH + k[None, :], mask=mask, other=0.0).to(tl.float32)
-        factor = tl.load(factors + f + 1, mask=f + 1 < f1, other=0)
-        unit = tl.load(units + f + 1, mask=f + 1 < f1, other=0)
+    if USES > 0:
+        first = tl.load(slots + t)
+        last = tl.load(slots + t + 1)
+        if USES <= 4:
+            total = four_leaves(lookup, codes, first, last, b, k, mask, B, WIDTH, USES)
+        else:
+            for s in range(first, last, 4):
+                total += four_leaves(lookup, codes, s, last, b, k, mask, B, WIDTH, 4)
+    return total
+
+
+@triton.jit
+def factor_of(factors, units, t, j: tl.constexpr, FACTORS: tl.constexpr):
+    """Node number and unit of factor ``j`` of term ``t``; −1 where there is none."""
+    node = tl.full((), -1, tl.int64)
+    unit = tl.full((), -1, tl.int64)
+    if j < FACTORS:
+        node = tl.load(factors + t * FACTORS + j)
+        unit = tl.load(units + t * FACTORS + j)
+    return node, unit
+
+
+@triton.jit
+def four_factors(factors, units, t, FACTORS: tl.constexpr):
+    """Node numbers and units of the first four factors of term ``t``."""
+    n0, u0 = factor_of(factors, units, t, 0, FACTORS)
+    n1, u1 = factor_of(factors, units, t, 1, FACTORS)
+    n2, u2 = factor_of(factors, units, t, 2, FACTORS)
+    n3, u3 = factor_of(factors, units, t, 3, FACTORS)
+    return n0, u0, n1, u1, n2, u2, n3, u3
+
+
+@triton.jit
+def factor_values(values, scales, node, unit, b, k, mask, B, WIDTH):
+    """``[BN, BK]`` and float64 ``[BN]``: log values of a factor, and their scale."""
+    there = only_if(node >= 0, b, B)
+    value = tl.load(values + node * B + (b[:, None] * WIDTH + k[None, :]), mask=mask & there[:, None], other=0.0)
+    scale = tl.load(scales + unit * B + b, mask=there, other=0.0)
+    return value.to(tl.float32), scale
+
+
+@triton.jit
+def log_factors(
+    values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS: tl.constexpr
+):
+    """``[BN, BK]`` and float64 ``[BN]``: Σ log values of the factors of term ``t``, and Σ of their scales.
+
+    The first four were looked up by :func:`four_factors`.
+    """
+    total, shift = factor_values(values, scales, n0, u0, b, k, mask, B, WIDTH)
+    if FACTORS > 1:
+        value, scale = factor_values(values, scales, n1, u1, b, k, mask, B, WIDTH)
         total += value
         shift += scale
+    if FACTORS > 2:
+        value, scale = factor_values(values, scales, n2, u2, b, k, mask, B, WIDTH)
+        total += value
+        shift += scale
+    if FACTORS > 3:
+        value, scale = factor_values(values, scales, n3, u3, b, k, mask, B, WIDTH)
+        total += value
+        shift += scale
+    if FACTORS > 4:
+        node = tl.load(factors + t * FACTORS + 4)
+        unit = tl.load(units + t * FACTORS + 4)
+        for j in range(5, FACTORS + 1):
+            value, scale = factor_values(values, scales, node, unit, b, k, mask, B, WIDTH)
+            node = tl.load(factors + t * FACTORS + j % FACTORS)  # after the last one, the first, for nothing
+            unit = tl.load(units + t * FACTORS + j % FACTORS)
+            total += value
+            shift += scale
     return total, shift
 
 
@@ -61,36 +153,62 @@ def relative_scale(scales, part, whole, b, b_in, B):
 
 
 @triton.jit
+def parent_flow(flows, row, width, offset, b, n, mask, B, ALIGNED: tl.constexpr):
+    """``[R, C]``: what one parent sends; nothing where ``row`` is −1."""
+    width = width.to(tl.int32)
+    if ALIGNED:
+        offset = tl.multiple_of(offset, 16)
+        width = tl.multiple_of(width, 16)
+    at = flows + (row * B + offset) + (b[:, None] * width + n[None, :])
+    return tl.load(at, mask=mask & only_if(row >= 0, b, B)[:, None], other=0.0).to(tl.float32)
+
+
+@triton.jit
 def node_flow(
     flows,
     seeds,
     pull_rows,
     pull_widths,
     pull_offsets,
-    p0,
-    p1,
-    column,
+    seed_columns,
+    g,
     b,
     n,
     mask,
     B,
     OUTPUTS,
-    R: tl.constexpr,
-    C: tl.constexpr,
+    PARENTS: tl.constexpr,
+    ROOTS: tl.constexpr,
     ALIGNED: tl.constexpr,
 ):
-    """``[R, C]``: what all parents send to nodes ``n`` of a block, and the seed of a root."""
-    total = tl.zeros((R, C), tl.float32)
-    for p in range(p0, p1):
-        offset = tl.load(pull_offsets + p)
-        width = tl.load(pull_widths + p).to(tl.int32)
-        if ALIGNED:
-            offset = tl.multiple_of(offset, 16)
-            width = tl.multiple_of(width, 16)
-        row = flows + tl.load(pull_rows + p) * B + offset
-        total += tl.load(row + b[:, None] * width + n[None, :], mask=mask, other=0.0).to(tl.float32)
-    if column >= 0:
-        total += tl.load(seeds + b[:, None] * OUTPUTS + column + n[None, :], mask=mask, other=0.0)
+    """``[R, C]``: what the parents of block ``g`` (one, or columns for an even number) send to its nodes ``n``, and the seed of
+    a root."""
+    at = g * PARENTS
+    r0 = tl.load(pull_rows + at)
+    w0 = tl.load(pull_widths + at)
+    o0 = tl.load(pull_offsets + at)
+    if PARENTS == 1:
+        total = parent_flow(flows, r0, w0, o0, b, n, mask, B, ALIGNED)
+    else:
+        r1 = tl.load(pull_rows + at + 1)
+        w1 = tl.load(pull_widths + at + 1)
+        o1 = tl.load(pull_offsets + at + 1)
+        total = parent_flow(flows, r0, w0, o0, b, n, mask, B, ALIGNED)
+        total += parent_flow(flows, r1, w1, o1, b, n, mask, B, ALIGNED)
+        if PARENTS > 2:
+            for p in range(2, PARENTS, 2):
+                r0 = tl.load(pull_rows + at + p)
+                w0 = tl.load(pull_widths + at + p)
+                o0 = tl.load(pull_offsets + at + p)
+                r1 = tl.load(pull_rows + at + p + 1)
+                w1 = tl.load(pull_widths + at + p + 1)
+                o1 = tl.load(pull_offsets + at + p + 1)
+                total += parent_flow(flows, r0, w0, o0, b, n, mask, B, ALIGNED)
+                total += parent_flow(flows, r1, w1, o1, b, n, mask, B, ALIGNED)
+    if ROOTS:
+        column = tl.load(seed_columns + g)
+        seeded = mask & only_if(column >= 0, b, B)[:, None]
+        total += tl.load(seeds + b[:, None] * OUTPUTS + column + n[None, :], mask=seeded, other=0.0)
     return total
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .backward import edge_products, leaf_products
+from .backward import edge_products
 from .elements import weight_rows
+from .leaves import category_flows
 
 
 @triton.jit
@@ -83,56 +84,54 @@ def edge_em(
 @triton.jit
 def leaf_em(
     flows,
-    codes,
+    places,
+    bounds,
+    masses,
     leaves,
     out,
     table,
     run_start,
     sets,
-    uses,
-    elements_at,
-    offsets,
-    strides,
     trainable,
     rates,
     wrong,
     B,
     NODES,
     SIZE,
+    PARTS,
     least,
     BC: tl.constexpr,
     BN: tl.constexpr,
-    BK: tl.constexpr,
-    PRECISION: tl.constexpr,
-    ALIGNED: tl.constexpr,
 ):
-    """Counts and updates all categories of some nodes of a parameter set ``[C, N]``, and their logs (last row 0)."""
+    """Counts and updates some categories of a parameter set ``[C, N]``, and their logs (last row 0)."""
     run = tl.program_id(0)
-    c = tl.arange(0, BC)
-    n = tl.program_id(1) * BN + tl.arange(0, BN)
+    c = tl.program_id(1) * BC + tl.arange(0, BC)
+    n = tl.program_id(2) * BN + tl.arange(0, BN)
+    c_in = c < SIZE
     n_in = n < NODES
+    mask = c_in[:, None] & n_in[None, :]
     held = tl.load(sets + run)
-    row = held * (SIZE + 1)
-    count = leaf_products(
-        flows, codes, run_start, run, uses, elements_at, offsets, strides, row, c, n, n_in, B, BC, BN, BK, PRECISION, ALIGNED
-    )
-    where = c[:, None] * NODES + n[None, :]
-    mask = (c < SIZE)[:, None] & n_in[None, :]
-    kept = held * SIZE * NODES
-    old = tl.load(leaves + kept + where, mask=mask, other=1.0)
+    bound = bounds + held * (SIZE + 2) + c
+    low = tl.load(bound, mask=c_in, other=0)
+    high = tl.load(bound + 1, mask=c_in, other=0)
     step = tl.load(rates)
     pseudocount = tl.load(rates + 1)
-    mass = tl.sum(tl.where(mask, count, 0.0), 0)
+    learns = tl.load(trainable + run) != 0
+    where = c[:, None] * NODES + n[None, :]
+    old = tl.load(leaves + held * SIZE * NODES + where, mask=mask, other=1.0)
+    mass = tl.zeros((BN,), tl.float32)
+    for part in range(PARTS):
+        mass += tl.load(masses + (held * PARTS + part) * NODES + n, mask=n_in, other=0.0)
+    count = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN)
     flag_if_wrong(mass, wrong)
     mass += pseudocount
-    learns = (mass >= least) & (tl.load(trainable + run) != 0)
-    share = step / tl.where(learns, mass, 1.0)
+    knows = (mass >= least) & learns
+    share = step / tl.where(knows, mass, 1.0)
     new = (1.0 - step) * old + share[None, :] * (count + pseudocount / SIZE)
-    new = tl.where(learns[None, :], new, old)
-    tl.store(out + kept + where, new, mask=mask)
-    tl.store(table + row * NODES + where, tl.log(new).to(table.dtype.element_ty), mask=mask)
-    missing = table + (row + SIZE) * NODES + n
-    tl.store(missing, tl.zeros((BN,), tl.float32).to(table.dtype.element_ty), mask=n_in)
+    new = tl.where(knows[None, :], new, old)
+    tl.store(out + held * SIZE * NODES + where, new, mask=mask)
+    logs = tl.where(c_in[:, None], tl.log(new), 0.0).to(table.dtype.element_ty)
+    tl.store(table + held * (SIZE + 1) * NODES + where, logs, mask=(c <= SIZE)[:, None] & n_in[None, :])
 
 
 @triton.jit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import follow, log_factors, log_leaves, weight_rows
+from .elements import follow, four_factors, log_factors, log_leaves, weight_rows
 
 
 @triton.jit
@@ -15,11 +15,9 @@ def product_forward(
     elements,
     lookup,
     codes,
-    factor_start,
+    slots,
     factors,
     units,
-    use_start,
-    uses,
     group_of,
     term_start,
     term_units,
@@ -28,6 +26,8 @@ def product_forward(
     WIDTH,
     BN: tl.constexpr,
     BK: tl.constexpr,
+    USES: tl.constexpr,
+    FACTORS: tl.constexpr,
     LINEAR: tl.constexpr,
     WHOLE: tl.constexpr,
     EARLY: tl.constexpr,
@@ -41,37 +41,37 @@ def product_forward(
     t = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     b_in = b < B
-    f0 = tl.load(factor_start + t)
-    f1 = tl.load(factor_start + t + 1)
-    u0 = tl.load(use_start + t)
-    u1 = tl.load(use_start + t + 1)
     g = tl.load(group_of + t)
+    unit = tl.load(term_units + t)
+    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, t, FACTORS)
     first = tl.load(term_start + g)
     stride = ((tl.load(term_start + g + 1) - first) * WIDTH).to(tl.int32)
     out = tl.load(out_at + g) * B + (t - first) * WIDTH
-    unit = tl.load(term_units + t)
-    factor = tl.load(factors + f0, mask=f0 < f1, other=0)
-    below = tl.load(units + f0, mask=f0 < f1, other=0)
     k = tl.arange(0, BK)
     mask = b_in[:, None] & (k < WIDTH)[None, :]
-    v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
+    v = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
     follow(EARLY)
-    more, shift = log_factors(values, scales, factors, units, factor, below, f0, f1, b, b_in, k, mask, B, WIDTH, BN, BK)
+    more, shift = log_factors(
+        values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS
+    )
     v += more
     peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
     if not WHOLE:
         for k0 in range(BK, WIDTH, BK):
             k = k0 + tl.arange(0, BK)
             mask = b_in[:, None] & (k < WIDTH)[None, :]
-            v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
-            more, _ = log_factors(values, scales, factors, units, factor, below, f0, f1, b, b_in, k, mask, B, WIDTH, BN, BK)
-            v += more
-            peak = tl.maximum(peak, tl.max(tl.where(mask, v, float("-inf")), 1))
+            v = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
+            more, _ = log_factors(
+                values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS
+            )
+            peak = tl.maximum(peak, tl.max(tl.where(mask, v + more, float("-inf")), 1))
         for k0 in range(0, WIDTH, BK):
             k = k0 + tl.arange(0, BK)
             mask = b_in[:, None] & (k < WIDTH)[None, :]
-            v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
-            more, _ = log_factors(values, scales, factors, units, factor, below, f0, f1, b, b_in, k, mask, B, WIDTH, BN, BK)
+            v = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
+            more, _ = log_factors(
+                values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS
+            )
             store_product(values, elements, out, b, k, stride, v + more, peak, mask, LINEAR)
     else:
         store_product(values, elements, out, b, k, stride, v, peak, mask, LINEAR)
@@ -97,11 +97,9 @@ def narrow_sum_forward(
     lookup,
     codes,
     chain_start,
-    factor_start,
+    slots,
     factors,
     units,
-    use_start,
-    uses,
     weights_at,
     nodes_at,
     units_at,
@@ -115,17 +113,19 @@ def narrow_sum_forward(
     BN: tl.constexpr,
     BM: tl.constexpr,
     BK: tl.constexpr,
+    USES: tl.constexpr,
+    FACTORS: tl.constexpr,
     PRECISION: tl.constexpr,
     KEEP: tl.constexpr,
     CHAIN: tl.constexpr,
     ALIGNED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """``y = log Σ_e w[n,e]·x[e]`` of blocks of one term, whose elements ``x`` stay in registers; ``KEEP`` stores them as well.
+    """``y = log Σ_e w[n,e]·x[e]`` of blocks of one term, whose elements ``x`` stay on the chip; ``KEEP`` stores them as well.
 
-    A program evaluates the blocks of a chain for its samples, one after the other, ``SPAN`` nodes of each. Leaves and
-    weights are fetched before it waits for values: of its first block before the launch ahead of it has ended, of a later
-    one while the block before is still being stored.
+    A program evaluates the blocks of a chain for its samples, one after the other, ``SPAN`` nodes of each. Addresses, leaves
+    and weights are fetched before it waits for values: of its first block before the launch ahead of it has ended, of a later
+    one while the block before is still being stored. Nodes are the rows of the matrix product, which want to be 64.
     A node whose linear sum falls below ``least`` raises the ``suspect`` flag: the caller evaluates again in the exact path.
     """
     blocks = tl.cdiv(B, BN)
@@ -143,46 +143,49 @@ def narrow_sum_forward(
         last = tl.load(chain_start + chain + 1)
     corner = n[:, None] * WIDTH + k[None, :]
     w = weights + weight_rows(weights_at, first, ALIGNED)
+    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, first, FACTORS)
+    node = tl.load(nodes_at + first)
+    unit = tl.load(units_at + first)
+    element = tl.load(elements_at + first)
     tile = tl.load(w + corner, mask=(n < NODES)[:, None] & k_in[None, :], other=0.0)
-    u0 = tl.load(use_start + first)
-    u1 = tl.load(use_start + first + 1)
-    v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
-    lost = 0
+    v = log_leaves(lookup, codes, slots, first, b, k, mask, B, WIDTH, BN, BK, USES)
+    worst = tl.full((BM, BN), 1.0, tl.float32)
     follow(EARLY)
     for g in range(first, last):
-        f0 = tl.load(factor_start + g)
-        f1 = tl.load(factor_start + g + 1)
-        factor = tl.load(factors + f0, mask=f0 < f1, other=0)
-        below = tl.load(units + f0, mask=f0 < f1, other=0)
-        node = tl.load(nodes_at + g)
-        more, shift = log_factors(values, scales, factors, units, factor, below, f0, f1, b, b_in, k, mask, B, WIDTH, BN, BK)
+        more, shift = log_factors(
+            values, scales, factors, units, g, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS
+        )
         v += more
         peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
         x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
+        row = values + node * B
         if tl.program_id(1) == 0:
-            tl.store(scales + tl.load(units_at + g) * B + b, shift + peak.to(tl.float64), mask=b_in)
+            tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
             if KEEP:
-                at = tl.load(elements_at + g)
-                tl.store(elements + at * B + b[:, None] * WIDTH + k[None, :], x, mask=mask)
+                tl.store(elements + element * B + (b[:, None] * WIDTH + k[None, :]), x, mask=mask)
+        if CHAIN:
+            after = tl.minimum(g + 1, last - 1)
+            n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, after, FACTORS)
+            node = tl.load(nodes_at + after)
+            unit = tl.load(units_at + after)
+            element = tl.load(elements_at + after)
+            ahead = weights + weight_rows(weights_at, after, ALIGNED)
         for done in range(0, SPAN, BM):
-            total = tl.dot(x, tl.trans(tile), input_precision=PRECISION)
+            total = tl.dot(tile, tl.trans(x), input_precision=PRECISION)
             m = n + done
             if done + BM < SPAN:
                 more_in = (m + BM < NODES)[:, None] & k_in[None, :]
                 tile = tl.load(w + (corner + (done + BM) * WIDTH), mask=more_in, other=0.0)
-            inside = b_in[:, None] & (m < NODES)[None, :]
-            row = values + node * B + b[:, None] * NODES + m[None, :]
-            tl.store(row, tl.log(total).to(values.dtype.element_ty), mask=inside)
-            lost += tl.sum(tl.where(inside & (total < least), 1, 0))
+            inside = (m < NODES)[:, None] & b_in[None, :]
+            worst = tl.minimum(worst, tl.where(inside, total, 1.0))
+            log = tl.trans(tl.log(total).to(values.dtype.element_ty))
+            tl.store(row + (b[:, None] * NODES + m[None, :]), log, mask=b_in[:, None] & (m < NODES)[None, :])
         if CHAIN:
-            after = tl.minimum(g + 1, last - 1)
-            w = weights + weight_rows(weights_at, after, ALIGNED)
+            w = ahead
             tile = tl.load(w + corner, mask=(n < NODES)[:, None] & k_in[None, :], other=0.0)
-            u0 = tl.load(use_start + after)
-            u1 = tl.load(use_start + after + 1)
-            v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
+            v = log_leaves(lookup, codes, slots, after, b, k, mask, B, WIDTH, BN, BK, USES)
             tl.debug_barrier()  # other threads of this program have stored what the next block reads
-    if lost > 0:
+    if tl.min(tl.min(worst, 1), 0) < least:
         tl.atomic_max(suspect, 1)
 
 
@@ -196,11 +199,9 @@ def many_sum_forward(
     codes,
     term_start,
     term_units,
-    factor_start,
+    slots,
     factors,
     units,
-    use_start,
-    uses,
     weights_at,
     nodes_at,
     units_at,
@@ -213,6 +214,8 @@ def many_sum_forward(
     BN: tl.constexpr,
     BM: tl.constexpr,
     BK: tl.constexpr,
+    USES: tl.constexpr,
+    FACTORS: tl.constexpr,
     PRECISION: tl.constexpr,
     ALIGNED: tl.constexpr,
     EARLY: tl.constexpr,
@@ -229,39 +232,44 @@ def many_sum_forward(
     mask = b_in[:, None] & k_in[None, :]
     t0 = tl.load(term_start + g)
     t1 = tl.load(term_start + g + 1)
-    stride = ((t1 - t0) * WIDTH).to(tl.int32)
     w = weights + weight_rows(weights_at, g, ALIGNED)
-    out = elements + tl.load(elements_at + g) * B
+    element = tl.load(elements_at + g) * B
+    node = tl.load(nodes_at + g)
+    unit = tl.load(units_at + g)
+    stride = ((t1 - t0) * WIDTH).to(tl.int32)
+    corner = n[:, None] * stride + k[None, :]
+    place = b[:, None] * stride + k[None, :]
+    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, t0, FACTORS)
+    tile = tl.load(w + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
+    v = log_leaves(lookup, codes, slots, t0, b, k, mask, B, WIDTH, BN, BK, USES)
     follow(EARLY)
-    total = tl.zeros((BN, BM), tl.float32)
+    sums = tl.zeros((BM, BN), tl.float32)
     height = tl.full((BN,), -1e300, tl.float64)
     for t in range(t0, t1):
-        at = ((t - t0) * WIDTH).to(tl.int32)
-        tile = tl.load(w + n[:, None] * stride + (at + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
-        f0 = tl.load(factor_start + t)
-        f1 = tl.load(factor_start + t + 1)
-        factor = tl.load(factors + f0, mask=f0 < f1, other=0)
-        below = tl.load(units + f0, mask=f0 < f1, other=0)
-        u0 = tl.load(use_start + t)
-        u1 = tl.load(use_start + t + 1)
-        v = log_leaves(lookup, codes, uses, u0, u1, b, b_in, k, mask, B, WIDTH, BN, BK)
-        more, shift = log_factors(values, scales, factors, units, factor, below, f0, f1, b, b_in, k, mask, B, WIDTH, BN, BK)
+        more, shift = log_factors(
+            values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS
+        )
+        own = tl.load(term_units + t)
+        after = tl.minimum(t + 1, t1 - 1)
+        n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, after, FACTORS)
         v += more
         peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
         x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
         scale = shift + peak.to(tl.float64)
-        tl.store(scales + tl.load(term_units + t) * B + b, scale, mask=b_in)
-        tl.store(out + b[:, None] * stride + (at + k)[None, :], x, mask=mask)
-        part = tl.dot(x, tl.trans(tile), input_precision=PRECISION)
+        tl.store(scales + own * B + b, scale, mask=b_in)
+        tl.store(elements + element + (t - t0) * WIDTH + place, x, mask=mask)
+        part = tl.dot(tile, tl.trans(x), input_precision=PRECISION)
+        tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
+        v = log_leaves(lookup, codes, slots, after, b, k, mask, B, WIDTH, BN, BK, USES)
         higher = tl.maximum(height, scale)
-        total = total * tl.exp((height - higher).to(tl.float32))[:, None]
-        total += part * tl.exp((scale - higher).to(tl.float32))[:, None]
+        sums = sums * tl.exp((height - higher).to(tl.float32))[None, :]
+        sums += part * tl.exp((scale - higher).to(tl.float32))[None, :]
         height = higher
-    tl.store(scales + tl.load(units_at + g) * B + b, height, mask=b_in)
-    inside = b_in[:, None] & n_in[None, :]
-    row = values + tl.load(nodes_at + g) * B + b[:, None] * NODES + n[None, :]
-    tl.store(row, tl.log(total).to(values.dtype.element_ty), mask=inside)
-    if tl.sum(tl.where(inside & (total < least), 1, 0)) > 0:
+    tl.store(scales + unit * B + b, height, mask=b_in)
+    log = tl.trans(tl.log(sums).to(values.dtype.element_ty))
+    tl.store(values + node * B + (b[:, None] * NODES + n[None, :]), log, mask=b_in[:, None] & n_in[None, :])
+    worst = tl.min(tl.min(tl.where(n_in[:, None] & b_in[None, :], sums, 1.0), 1), 0)
+    if worst < least:
         tl.atomic_max(suspect, 1)
 
 

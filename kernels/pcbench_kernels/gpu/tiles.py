@@ -31,22 +31,18 @@ TILES: dict[str, dict[str, Tile]] = {
         "wide flow": Tile(64, 128, 64, 4, 4),
         "edges": Tile(128, 128, 64, 8, 4),
         "edge em": Tile(64, 512, 64, 8, 3),
-        "leaves": Tile(128, 128, 64, 8, 3),
-        "leaf em": Tile(512, 64, 64, 8, 3),
     },
     "exact": {
         "wide forward": Tile(64, 64, 32, 4, 2),
         "wide flow": Tile(64, 64, 32, 4, 2),
         "edges": Tile(64, 64, 32, 8, 2),
         "edge em": Tile(32, 512, 32, 8, 2),
-        "leaves": Tile(64, 64, 32, 4, 2),
-        "leaf em": Tile(512, 32, 32, 8, 2),
     },
 }
 #: Bytes of shared memory that a narrow kernel's tile of weights may take, and numbers of its tile of elements.
 WEIGHT_BYTES, ELEMENTS = 32768, 8192
-#: Accumulators of a tile that counts and updates whole rows of weights, and of leaves.
-EDGE_CELLS, LEAF_CELLS = 8192, 16384
+#: Accumulators of a tile that counts and updates whole rows of weights.
+EDGE_CELLS = 16384
 #: Programs that keep the largest GPUs busy: two for each of some 130 multiprocessors.
 FILL = 264
 #: Below this a linear sum may have lost addends to underflow.
@@ -65,7 +61,7 @@ class Pass:
         seeds: ``[B, outputs]``.
         weights: flat, float32: all weight tables one after the other.
         operands: the weights as matrix products read them.
-        lookups: log tables ``[P, C+1, N]``; codes: their flat rows ``[uses, B]`` int64.
+        lookups: log tables ``[P, C+1, N]``; codes: their flat rows ``[slots, B]`` int32.
         suspect: int32 flag, raised by a layer that lost mass to underflow.
         downward: whether a downward pass follows.
         precision: a key of :data:`PRECISIONS`.
@@ -85,6 +81,21 @@ class Pass:
     suspect: Tensor
     downward: bool
     precision: str
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """What a launch of the M step needs beside parameters and counts.
+
+    Attributes:
+        rates: float32 ``[2]``: step size and pseudocount.
+        wrong: int32 flag, raised where a total is not finite.
+        least: mass below which a node keeps its parameters.
+    """
+
+    rates: Tensor
+    wrong: Tensor
+    least: float
 
 
 def power(extent: int) -> int:

@@ -20,8 +20,13 @@ def value_of(p: Pass, layer: FusedLayer) -> None:
         _wide_forward(p, layer)
 
 
-def _terms(p: Pass, layer: FusedLayer) -> tuple[Tensor, ...]:
-    return (layer.factor_start, layer.factors, layer.units, layer.use_start, layer.uses)
+def _terms(layer: FusedLayer) -> tuple[Tensor, ...]:
+    return (layer.slots, layer.factors, layer.units)
+
+
+def _counts(layer: FusedLayer) -> dict[str, int]:
+    """How many leaves and factors of a term are under way at once."""
+    return {"USES": min(layer.most_uses, 5), "FACTORS": layer.factors.shape[1]}
 
 
 def _leaves(p: Pass, layer: FusedLayer) -> tuple[Tensor, Tensor]:
@@ -42,7 +47,7 @@ def _products(p: Pass, layer: FusedLayer) -> None:
         p.scales,
         p.elements,
         *_leaves(p, layer),
-        *_terms(p, layer),
+        *_terms(layer),
         layer.group_of,
         layer.term_start,
         layer.term_units,
@@ -51,6 +56,7 @@ def _products(p: Pass, layer: FusedLayer) -> None:
         layer.width,
         BN=rows,
         BK=cols,
+        **_counts(layer),
         LINEAR=layer.is_sum,
         WHOLE=layer.width <= cols,
         **early(p),
@@ -74,7 +80,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
         p.operands,
         *_leaves(p, layer),
         layer.chain_start,
-        *_terms(p, layer),
+        *_terms(layer),
         *_places(layer),
         p.suspect,
         p.size,
@@ -85,6 +91,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
         BN=rows,
         BM=nodes,
         BK=inner,
+        **_counts(layer),
         PRECISION=PRECISIONS[p.precision],
         KEEP=p.downward,
         CHAIN=chained,
@@ -106,7 +113,7 @@ def _many_forward(p: Pass, layer: FusedLayer) -> None:
         *_leaves(p, layer),
         layer.term_start,
         layer.term_units,
-        *_terms(p, layer),
+        *_terms(layer),
         *_places(layer),
         p.suspect,
         p.size,
@@ -116,6 +123,7 @@ def _many_forward(p: Pass, layer: FusedLayer) -> None:
         BN=rows,
         BM=nodes,
         BK=inner,
+        **_counts(layer),
         PRECISION=PRECISIONS[p.precision],
         ALIGNED=layer.aligned,
         num_warps=warps(rows * max(inner, nodes)),

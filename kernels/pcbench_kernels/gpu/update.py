@@ -1,38 +1,13 @@
-"""Launches of the M step, and of data that is laid out for a pass."""
+"""Launches of the M step of sums, and of leaves whose counts are in memory."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import triton
 from torch import Tensor
 
-from ..fused import FusedEdges, FusedLeaves, FusedRows
-from .em import categorical_em, edge_em, leaf_em, sum_em
-from .encode import encode
-from .tiles import EDGE_CELLS, LEAF_CELLS, PRECISIONS, TILES, Pass, power, side, warps
-
-
-@dataclass(frozen=True, eq=False)
-class Update:
-    """What a launch of the M step needs beside parameters and counts.
-
-    Attributes:
-        rates: float32 ``[2]``: step size and pseudocount.
-        wrong: int32 flag, raised where a total is not finite.
-        least: mass below which a node keeps its parameters.
-    """
-
-    rates: Tensor
-    wrong: Tensor
-    least: float
-
-
-def encode_data(data: Tensor, variables: Tensor, sets: Tensor, codes: Tensor, outside: Tensor, size: int) -> None:
-    """Codes ``[uses, B]`` of integer data ``[B, V]`` on the GPU; raises ``outside`` for values that are no category."""
-    rows = min(512, triton.next_power_of_2(len(data)))
-    grid = (len(variables), triton.cdiv(len(data), rows))
-    encode[grid](data, variables, sets, codes, outside, data.stride(0), data.stride(1), len(data), size, BN=rows)
+from ..fused import FusedEdges, FusedRows
+from .em import categorical_em, edge_em, sum_em
+from .tiles import EDGE_CELLS, PRECISIONS, TILES, Pass, Update, power, side, warps
 
 
 def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None, update: Update) -> None:
@@ -70,40 +45,6 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
     )
 
 
-def learn_categories(p: Pass, leaves: FusedLeaves, old: Tensor, out: Tensor, table: Tensor, update: Update) -> None:
-    """Counts and updates leaves whose flows are stored, and their log table (``leaves.learns``)."""
-    most = TILES[p.precision]["leaf em"]
-    rows = side(leaves.categories, most.rows)
-    cols = side(leaves.nodes, min(most.columns, LEAF_CELLS // rows))
-    leaf_em[(leaves.runs, triton.cdiv(leaves.nodes, cols))](
-        p.flows,
-        p.codes[leaves.table],
-        old,
-        out,
-        table,
-        leaves.run_start,
-        leaves.sets,
-        leaves.uses,
-        leaves.elements_at,
-        leaves.offsets,
-        leaves.strides,
-        leaves.trainable,
-        update.rates,
-        update.wrong,
-        p.size,
-        leaves.nodes,
-        leaves.categories,
-        update.least,
-        BC=rows,
-        BN=cols,
-        BK=side(p.size, most.inner),
-        PRECISION=PRECISIONS[p.precision],
-        ALIGNED=leaves.aligned,
-        num_warps=warps(rows * cols, most.warps),
-        num_stages=most.stages,
-    )
-
-
 def maximise_sums(
     weights: Tensor, counts: Tensor, base: int, rows: FusedRows, out: Tensor, rounded: Tensor | None, update: Update
 ) -> None:
@@ -133,9 +74,7 @@ def maximise_sums(
     )
 
 
-def maximise_categorical(
-    leaves: Tensor, counts: Tensor, trainable: Tensor, out: Tensor, table: Tensor, update: Update
-) -> None:
+def maximise_categorical(leaves: Tensor, counts: Tensor, trainable: Tensor, out: Tensor, table: Tensor, update: Update) -> None:
     """M step of categorical leaves ``[P, C, N]`` and their log table ``[P, C+1, N]``."""
     sets, size, nodes = leaves.shape
     masses = counts[:, :-1].sum(1)
@@ -156,4 +95,3 @@ def maximise_categorical(
         BC=rows,
         BN=cols,
     )
-

@@ -1,0 +1,161 @@
+"""Launches around leaves: codes of data, samples in the order of their categories, counts and updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import triton
+from torch import Tensor
+
+from ..fused import FusedLeaves
+from .em import leaf_em
+from .encode import encode
+from .leaves import leaf_counts, leaf_masses, sort_samples
+from .tiles import FILL, Pass, Update, power
+
+#: Most samples of a parameter set that one program sorts.
+SORTED = 2048
+#: Samples whose flows one program adds up.
+PART = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """The samples of a leaf table in the order of their categories: see :func:`~.leaves.sort_samples`.
+
+    Attributes:
+        places: ``[slots·B]`` int64; bounds: ``[sets, C + 2]`` int32.
+        masses: float32 ``[sets, parts, N]``, flows added up.
+        parts: of the samples of a set.
+    """
+
+    places: Tensor
+    bounds: Tensor
+    masses: Tensor
+    parts: int
+
+
+def parts_of(leaves: FusedLeaves, size: int) -> int:
+    """In how many parts the samples of a set are added up."""
+    return -(-leaves.most * size // PART)
+
+
+def encode_data(data: Tensor, leaves: FusedLeaves, codes: Tensor, outside: Tensor) -> None:
+    """Codes ``[slots, B]`` of integer data ``[B, V]`` on the GPU; raises ``outside`` for values that are no category."""
+    rows = min(512, power(len(data)))
+    grid = (len(leaves.variables), triton.cdiv(len(data), rows))
+    size, strides = leaves.categories, (data.stride(0), data.stride(1))
+    encode[grid](data, leaves.variables, leaves.owners, codes, outside, *strides, len(data), size, BN=rows)
+
+
+def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
+    """Fills in ``places`` and ``bounds``."""
+    codes, most = p.codes[leaves.table], leaves.most * p.size
+    if most <= SORTED and leaves.categories <= SORTED:
+        columns = max(16, power(most))
+        sort_samples[(leaves.runs,)](
+            codes,
+            leaves.run_start,
+            leaves.sets,
+            leaves.uses,
+            leaves.elements_at,
+            leaves.offsets,
+            leaves.strides,
+            samples.places,
+            samples.bounds,
+            p.size,
+            leaves.categories,
+            BQ=columns,
+            BC=max(2, min(32, 32768 // columns)),
+            num_warps=4,
+        )
+        return
+    # Rows of the lookup table ascend with the parameter set, and so do runs.
+    keys, order = codes[leaves.uses].reshape(-1).sort(stable=True)
+    rows = torch.arange(p.size, device=keys.device)
+    places = leaves.elements_at[:, None] * p.size + leaves.offsets[:, None] + leaves.strides[:, None] * rows
+    torch.index_select(places.view(-1), 0, order, out=samples.places)
+    size = leaves.categories + 1
+    first = leaves.sets[:, None] * size + torch.arange(size + 1, device=keys.device)
+    bounds = torch.searchsorted(keys, first.to(keys.dtype)) - leaves.run_start[:-1, None] * p.size
+    samples.bounds.copy_(bounds)
+
+
+def add_up(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
+    """Fills in ``masses``."""
+    cols = min(256, max(16, power(leaves.nodes)))
+    leaf_masses[(leaves.runs, samples.parts, triton.cdiv(leaves.nodes, cols))](
+        p.flows,
+        samples.places,
+        samples.bounds,
+        leaves.run_start,
+        leaves.sets,
+        samples.masses,
+        p.size,
+        leaves.nodes,
+        leaves.categories,
+        samples.parts,
+        BQ=max(16, 4096 // cols),
+        BN=cols,
+    )
+
+
+def count_categories(p: Pass, leaves: FusedLeaves, samples: Samples, counts: Tensor, fresh: bool) -> None:
+    """Expected counts ``[sets, C + 1, N]``; ``fresh``: overwritten, otherwise added to."""
+    rows, cols = _tile(leaves)
+    leaf_counts[_grid(leaves, leaves.categories, rows, cols)](
+        p.flows,
+        samples.places,
+        samples.bounds,
+        leaves.run_start,
+        leaves.sets,
+        counts,
+        p.size,
+        leaves.nodes,
+        leaves.categories,
+        BC=rows,
+        BN=cols,
+        ADD=not fresh,
+    )
+
+
+def learn_categories(
+    p: Pass, leaves: FusedLeaves, samples: Samples, old: Tensor, out: Tensor, table: Tensor, update: Update
+) -> None:
+    """Counts and updates leaves, and their log table (``leaves.learns``)."""
+    rows, cols = _tile(leaves)
+    leaf_em[_grid(leaves, leaves.categories + 1, rows, cols)](
+        p.flows,
+        samples.places,
+        samples.bounds,
+        samples.masses,
+        old,
+        out,
+        table,
+        leaves.run_start,
+        leaves.sets,
+        leaves.trainable,
+        update.rates,
+        update.wrong,
+        p.size,
+        leaves.nodes,
+        leaves.categories,
+        samples.parts,
+        update.least,
+        BC=rows,
+        BN=cols,
+    )
+
+
+def _tile(leaves: FusedLeaves) -> tuple[int, int]:
+    """Categories and nodes of a program: rows as long as they come, and not so few programs that the chip idles."""
+    cols = min(256, max(16, power(leaves.nodes)))
+    rows = max(1, 2048 // cols)
+    while rows > 1 and leaves.runs * triton.cdiv(leaves.categories, rows) * triton.cdiv(leaves.nodes, cols) < 8 * FILL:
+        rows //= 2
+    return rows, cols
+
+
+def _grid(leaves: FusedLeaves, categories: int, rows: int, cols: int) -> tuple[int, int, int]:
+    return (leaves.runs, triton.cdiv(categories, rows), triton.cdiv(leaves.nodes, cols))
