@@ -44,10 +44,10 @@ class Tables:
         starts = [0, *accumulate(len(run) for run in runs)]
         return [self._tensor(starts), *(self._tensor([part(x) for x in flat]) for part in parts)]
 
-    def _columns(self, rows: list[list[T]], *parts: Callable[[T], int], even: bool = False) -> list[Tensor]:
-        """Rows of equal length (1, or ``even``), filled up with −1, one tensor ``[rows, longest]`` a part."""
+    def _columns(self, rows: list[list[T]], *parts: Callable[[T], int]) -> list[Tensor]:
+        """Rows of equal length (1, or even), filled up with −1, one tensor ``[rows, longest]`` a part."""
         longest = max(1, *(len(row) for row in rows))
-        longest += longest % 2 if even and longest > 1 else 0
+        longest += longest % 2 if longest > 1 else 0  # few numbers of columns, so that few kernels have to be compiled
         return [
             self._tensor([n for row in rows for n in [*map(part, row), *[-1] * (longest - len(row))]]).view(len(rows), longest)
             for part in parts
@@ -67,7 +67,6 @@ class Tables:
             lambda p: p[0].element,
             lambda p: p[0].elements,
             lambda p: p[0].width * p[1],
-            even=True,
         )
         return FusedLayer(
             is_sum=first.is_sum,

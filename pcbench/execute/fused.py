@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,6 +29,23 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
 SUSPECT, OUTSIDE, WRONG = range(3)
 
 
+@dataclass(frozen=True, eq=False)
+class FusedBatch:
+    """Evidence laid out for the fused passes.
+
+    Attributes:
+        size: rows ``B``.
+        evidence: as it was given.
+        codes: int32 ``[slots, B]`` of each leaf table, rows of its lookup table.
+        data: ``[B, V]`` on the GPU, from which the upward pass has yet to make the codes; ``None``: they are there.
+    """
+
+    size: int
+    evidence: Evidence
+    codes: tuple[Tensor, ...]
+    data: Tensor | None
+
+
 @dataclass(eq=False)
 class FusedPass:
     """An upward pass, launched; a downward pass may follow.
@@ -38,10 +56,16 @@ class FusedPass:
 
     program: Program
     parameters: Parameters
-    batch: Batch
+    batch: FusedBatch
     buffers: Pass
     workspace: Workspace
     report: Tensor
+
+    @cached_property
+    def addresses(self) -> tuple[int, ...]:
+        """Where the parameters lie."""
+        p = self.parameters
+        return tuple(t.data_ptr() for t in (p.flat, p.operands, *p.lookups) if t is not None)
 
     @property
     def likelihood(self) -> Tensor:
@@ -62,7 +86,7 @@ class FusedPass:
         host = self.report.cpu()
         suspect, outside, wrong = (bool(f) for f in host[-3:])
         if outside:
-            Evidence(self.batch.values.T).check(self.program.circuit.variables)
+            self.batch.evidence.check(self.program.circuit.variables)
         return Settled(host[:-3].view(self.batch.size, -1), not suspect, wrong)
 
 
@@ -86,41 +110,35 @@ def flags(workspace: Workspace, device: torch.device) -> Tensor:
     return workspace.get("flags", (3,), torch.int32, device)
 
 
-def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> Batch | None:
-    """Evidence laid out for the fused passes (``codes``: by slot), or ``None`` when this program or evidence needs the others.
+def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> FusedBatch | None:
+    """Evidence laid out for the fused passes, or ``None`` when this program or evidence needs the others.
 
     Integer data in which everything is observed is checked by the kernel that lays it out; the flag is read with the result.
     """
-    if program.fused is None or evidence.soft:
-        return None
-    device, values = program.device, evidence.values
-    raised = flags(workspace, device)
-    raised.zero_()
-    if len(evidence) * program.fused.widest >= 1 << 31:
+    if program.fused is None or evidence.soft or len(evidence) * program.fused.widest >= 1 << 31:
         return None  # the kernels' addresses within a block have 32 bits
+    device, values = program.device, evidence.values
+    codes = tuple(
+        workspace.get(f"codes{t}", (len(leaves.source), len(values)), torch.int32, device)
+        for t, leaves in enumerate(program.fused.leaves)
+    )
     plain = evidence.observed is None and not values.is_floating_point() and not values.is_complex() and values.numel() > 0
-    plain = plain and values.dtype != torch.bool and values.ndim == 2 and values.shape[1] == program.fused.variables
-    from pcbench_kernels.gpu import encode_data
-
-    laid_out = None if plain else Batch.of(program, evidence)
-    data, codes = values.to(device), []
-    for t, leaves in enumerate(program.fused.leaves):
-        held = workspace.get(f"codes{t}", (len(leaves.source), len(data)), torch.int32, device)
-        if laid_out is None:
-            encode_data(data, leaves, held, raised[OUTSIDE:])
-        else:
-            code = laid_out.codes[t]
-            assert code is not None
-            held.copy_(code[leaves.source])
-        codes.append(held)
-    return Batch(len(data), tuple(codes), data.T, None, {})
+    if plain and values.dtype != torch.bool and values.ndim == 2 and values.shape[1] == program.fused.variables:
+        data = workspace.get("data", tuple(values.shape), values.dtype, device)
+        data.copy_(values)
+        return FusedBatch(len(values), evidence, codes, data)
+    laid_out = Batch.of(program, evidence)
+    for held, code, leaves in zip(codes, laid_out.codes, program.fused.leaves, strict=True):
+        assert code is not None
+        held.copy_(code[leaves.source])
+    return FusedBatch(len(values), evidence, codes, None)
 
 
 def fused_upward(
-    program: Program, parameters: Parameters, batch: Batch, workspace: Workspace, downward: bool = False
+    program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace, downward: bool = False
 ) -> FusedPass:
     """Launches that compute the value of every unit; with ``downward``, they keep what a downward pass needs."""
-    from pcbench_kernels.gpu import value_of
+    from pcbench_kernels.gpu import encode_data, value_of
 
     fused, device = program.fused, program.device
     assert fused is not None
@@ -129,6 +147,10 @@ def fused_upward(
     up = FusedPass(program, parameters, batch, p, workspace, report)
 
     def work() -> None:
+        up.flags.zero_()
+        if batch.data is not None:
+            for codes, leaves in zip(batch.codes, fused.leaves, strict=True):
+                encode_data(batch.data, leaves, codes, up.flags[OUTSIDE:])
         for layer in fused.layers:
             value_of(p, layer)
         for column, node, unit, nodes in fused.outputs:
@@ -136,7 +158,7 @@ def fused_upward(
             torch.add(value.double(), p.scales[unit][:, None], out=up.likelihood[:, column : column + nodes])
         report[-3:].copy_(up.flags)
 
-    run(up, ("up", downward), work)
+    run(up, ("up", downward, None if batch.data is None else batch.data.dtype), work)
     return up
 
 
@@ -192,12 +214,11 @@ def samples_of(up: FusedPass, leaves: FusedLeaves) -> Samples:
 def run(up: FusedPass, what: Hashable, work: Callable[[], None], *more: Tensor) -> None:
     """Work of a pass, captured. The key is everything that a captured graph has baked in: the program, the batch size, and
     where tensors lie (``more``: other than those of the parameters)."""
-    tables = [up.parameters.flat, up.parameters.operands, *(t for t in up.parameters.lookups if t is not None), *more]
-    key = (what, up.program, up.batch.size, up.workspace.moves, *(t.data_ptr() for t in tables))
+    key = (what, up.program, up.batch.size, up.workspace.moves, *up.addresses, *(t.data_ptr() for t in more))
     up.workspace.graphs.run(key, work, up.program.device)
 
 
-def _buffers(program: Program, parameters: Parameters, batch: Batch, workspace: Workspace, downward: bool) -> Pass:
+def _buffers(program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace, downward: bool) -> Pass:
     from pcbench_kernels.gpu import Pass
 
     fused, device, size = program.fused, program.device, batch.size
@@ -217,7 +238,7 @@ def _buffers(program: Program, parameters: Parameters, batch: Batch, workspace: 
         parameters.flat,
         parameters.operands,
         tuple(t for t in parameters.lookups if t is not None),
-        tuple(code for code in batch.codes if code is not None),
+        batch.codes,
         flags(workspace, device)[SUSPECT:],
         downward,
         fused.precision,

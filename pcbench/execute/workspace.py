@@ -6,6 +6,8 @@ faults. Contents never carry over: every pass writes what it reads.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,8 @@ class Workspace:
         #: Counts how often a buffer moved: whoever remembers addresses (a captured graph) asks again when it changes.
         self.moves = 0
         self.graphs = Graphs()
+        #: What buffers are known to hold, by whoever filled them.
+        self.remembered: dict[str, Hashable] = {}
 
     def get(self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
         """An uninitialised tensor; asking for the same name again hands out the same memory."""

@@ -112,9 +112,7 @@ def factor_values(values, scales, node, unit, b, k, mask, B, WIDTH):
 
 
 @triton.jit
-def log_factors(
-    values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS: tl.constexpr
-):
+def log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS: tl.constexpr):
     """``[BN, BK]`` and float64 ``[BN]``: Σ log values of the factors of term ``t``, and Σ of their scales.
 
     The first four were looked up by :func:`four_factors`.

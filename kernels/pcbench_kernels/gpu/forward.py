@@ -51,9 +51,7 @@ def product_forward(
     mask = b_in[:, None] & (k < WIDTH)[None, :]
     v = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
     follow(EARLY)
-    more, shift = log_factors(
-        values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS
-    )
+    more, shift = log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
     v += more
     peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
     if not WHOLE:

@@ -54,7 +54,9 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
     codes, most = p.codes[leaves.table], leaves.most * p.size
     if most <= SORTED and leaves.categories <= SORTED:
         columns = max(16, power(most))
-        sort_samples[(leaves.runs,)](
+        rows = max(2, min(64, 16384 // columns))
+        programs = triton.cdiv(most, rows)
+        sort_samples[(leaves.runs, programs)](
             codes,
             leaves.run_start,
             leaves.sets,
@@ -67,8 +69,8 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
             p.size,
             leaves.categories,
             BQ=columns,
-            BC=max(2, min(32, 32768 // columns)),
-            num_warps=4,
+            BT=rows,
+            BC=max(2, power(triton.cdiv(leaves.categories + 2, programs))),
         )
         return
     # Rows of the lookup table ascend with the parameter set, and so do runs.

@@ -24,33 +24,36 @@ def sort_samples(
     B,
     SIZE,
     BQ: tl.constexpr,
+    BT: tl.constexpr,
     BC: tl.constexpr,
 ):
     """Where the flows of a set's samples start, by category; and where each category begins.
 
     ``places`` ``[slots·B]`` int64, ``bounds`` ``[sets, C + 2]`` int32: category ``c`` has the samples from ``bounds[c]`` to
-    ``bounds[c + 1]``, where ``c = C`` are the missing ones.
+    ``bounds[c + 1]``, where ``c = C`` are the missing ones. A program finds the ranks of ``BT`` samples by comparing them with
+    all ``BQ`` of their set, and the bounds of ``BC`` categories: for so few, that beats a sort.
     """
     run = tl.program_id(0)
+    part = tl.program_id(1)
     first = tl.load(run_start + run)
     samples = ((tl.load(run_start + run + 1) - first) * B).to(tl.int32)
     held = tl.load(sets + run)
+    row = (held * (SIZE + 1)).to(tl.int32)
     q = tl.arange(0, BQ)
-    q_in = q < samples
-    slot = tl.load(uses + first + q // B, mask=q_in, other=0)
-    code = tl.load(codes + slot * B + q % B, mask=q_in, other=0) - (held * (SIZE + 1)).to(tl.int32)
-    key = tl.sort(tl.where(q_in, code, SIZE + 1) * BQ + q)
-    category = key // BQ
-    sample = key % BQ
-    i = first + sample // B
-    there = q < samples
+    slot = tl.load(uses + first + q // B, mask=q < samples, other=0)
+    category = tl.load(codes + slot * B + q % B, mask=q < samples, other=0) - row
+    key = tl.where(q < samples, category * BQ + q, 2147483647)
+    mine = part * BT + tl.arange(0, BT)
+    there = mine < samples
+    i = first + mine // B
+    own = tl.load(codes + tl.load(uses + i, mask=there, other=0) * B + mine % B, mask=there, other=0) - row
+    rank = tl.sum((key[None, :] < (own * BQ + mine)[:, None]).to(tl.int32), 1)
     place = tl.load(elements_at + i, mask=there, other=0) * B + tl.load(offsets + i, mask=there, other=0)
-    place += (sample % B) * tl.load(strides + i, mask=there, other=0)
-    tl.store(places + first * B + q, place, mask=there)
-    for c0 in range(0, SIZE + 2, BC):
-        c = c0 + tl.arange(0, BC)
-        below = tl.sum((category[None, :] < c[:, None]).to(tl.int32), 1)
-        tl.store(bounds + held * (SIZE + 2) + c, tl.minimum(below, samples), mask=c < SIZE + 2)
+    place += (mine % B) * tl.load(strides + i, mask=there, other=0)
+    tl.store(places + first * B + rank, place, mask=there)
+    c = part * BC + tl.arange(0, BC)
+    below = tl.sum((key[None, :] < (c * BQ)[:, None]).to(tl.int32), 1)
+    tl.store(bounds + held * (SIZE + 2) + c, below, mask=c < SIZE + 2)
 
 
 @triton.jit

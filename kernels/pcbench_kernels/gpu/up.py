@@ -25,8 +25,9 @@ def _terms(layer: FusedLayer) -> tuple[Tensor, ...]:
 
 
 def _counts(layer: FusedLayer) -> dict[str, int]:
-    """How many leaves and factors of a term are under way at once."""
-    return {"USES": min(layer.most_uses, 5), "FACTORS": layer.factors.shape[1]}
+    """How many leaves of a term are under way at once (0, 2, 4, or four after four), and columns of factors."""
+    uses = layer.most_uses + layer.most_uses % 2
+    return {"USES": min(uses, 5), "FACTORS": layer.factors.shape[1]}
 
 
 def _leaves(p: Pass, layer: FusedLayer) -> tuple[Tensor, Tensor]:
