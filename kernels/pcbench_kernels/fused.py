@@ -25,9 +25,9 @@ class FusedLayer:
         term_units: ``[terms]``, row of the scales that holds a term's own; the unit itself where it is the only one.
         factors, units: ``[terms, F]``, node numbers of the units that a term multiplies, and whose scales they have; −1: none.
         slots: ``[terms + 1]``, runs in the rows of the codes of leaf table ``leaf_table`` (``None``: no leaves).
-        most_uses: of leaves in a term.
+        most_uses: of leaves in a term, here or in another launch of this shape.
         weights_at: ``[groups]``, first weight of a block; a row of weights follows the other after ``width · terms`` of them.
-        pull_rows, pull_widths, pull_offsets: ``[groups, P]`` (P is 1 or even), node number of a parent in the elements (−1:
+        pull_rows, pull_widths, pull_offsets: ``[groups, P]`` (P a power of two), node number of a parent in the elements (−1:
             none), its elements, and the first of the term that multiplies this block.
         seed_columns: ``[groups]``, first output column of a root, −1 elsewhere.
         roots: whether there are any.
