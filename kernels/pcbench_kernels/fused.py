@@ -19,13 +19,12 @@ class FusedLayer:
         narrow: whether blocks are small enough for the elements of a term to stay in registers.
         many: whether every block has several terms; otherwise every block has one.
         groups, nodes, width, terms: blocks; nodes of a block; elements of a term; terms of all blocks together.
-        chain_start: ``[chains + 1]``, runs of blocks that a program evaluates one after the other, children first.
         nodes_at, units_at, elements_at: ``[groups]``, node number in the values, unit, and node number in the elements.
         term_start: ``[groups + 1]``, the terms of each block; group_of: ``[terms]``, the block of each term.
         term_units: ``[terms]``, row of the scales that holds a term's own; the unit itself where it is the only one.
         factors, units: ``[terms, F]``, node numbers of the units that a term multiplies, and whose scales they have; −1: none.
         slots: ``[terms + 1]``, runs in the rows of the codes of leaf table ``leaf_table`` (``None``: no leaves).
-        most_uses: of leaves in a term, here or in another launch of this shape.
+        most_uses: of leaves in a term.
         weights_at: ``[groups]``, first weight of a block; a row of weights follows the other after ``width · terms`` of them.
         pull_rows, pull_widths, pull_offsets: ``[groups, P]`` (P a power of two), node number of a parent in the elements (−1:
             none), its elements, and the first of the term that multiplies this block.
@@ -39,11 +38,9 @@ class FusedLayer:
     narrow: bool
     many: bool
     groups: int
-    chains: int
     nodes: int
     width: int
     terms: int
-    chain_start: Tensor
     nodes_at: Tensor
     units_at: Tensor
     elements_at: Tensor

@@ -18,7 +18,8 @@ from torch import Tensor
 class SumPattern:
     """Which of ``nodes × elements`` edges exist: all (``rows`` is ``None``) or square tiles at ``(rows, cols)``.
 
-    ``tile = 1`` is an arbitrary list of edges. Indices count tiles, not nodes.
+    ``tile = 1`` is an arbitrary list of edges. Indices count tiles, not nodes. ``waste``: how many multiplications a dense
+    matrix product may do for one that counts before a sparse layout wins; a matter of the device.
     """
 
     nodes: int
@@ -26,6 +27,7 @@ class SumPattern:
     tile: int = 1
     rows: Tensor | None = None
     cols: Tensor | None = None
+    waste: int = 4
 
     @property
     def edges(self) -> int:

@@ -51,7 +51,7 @@ def compile(
         raise OptionError(f"dtype {dtype}: expected torch.float32 or torch.float64")
     if tile < 1 or tile & (tile - 1):
         raise OptionError(f"tile must be a power of two, got {tile}")
-    grouping = Grouping(circuit, lower(circuit))
+    grouping = Grouping(circuit, lower(circuit), device.type)
     program = Program(
         circuit,
         device,

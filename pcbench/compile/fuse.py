@@ -10,8 +10,7 @@ import torch
 from pcbench_kernels.fused import FusedEdges, FusedLayer, FusedLeaves, FusedRows
 
 from ..distributions import Categorical
-from .fuse_blocks import FusedBlock, blocks_of, products, renumber, without_shared_leaves
-from .fuse_schedule import schedule
+from .fuse_blocks import FusedBlock, blocks_of, launches_of, products, renumber, without_shared_leaves
 from .fuse_tables import Tables, rows_of
 from .layers import Layer, LeafTable, SumLayer, SumTable, weight_starts
 
@@ -23,7 +22,7 @@ FEW_USES = 4
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """One launch a phase, shape and pass.
+    """One launch a level, shape and pass.
 
     Attributes:
         layers: in order of evaluation.
@@ -113,7 +112,7 @@ def fuse(
         if block.many:
             for term in block.terms:
                 term.unit, num_scales = num_scales, num_scales + 1
-    launches = schedule(blocks)
+    launches = launches_of(blocks)
     late = _late(blocks, sum_tables)
     alike: dict[Hashable, list[FusedBlock]] = {}
     for block in blocks:

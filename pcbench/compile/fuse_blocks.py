@@ -29,7 +29,7 @@ class FusedBlock:
     """One block in the numbers of :class:`~pcbench_kernels.fused.FusedLayer`.
 
     ``pulls``: (unit, term) of each parent whose term multiplies this block. ``node`` and ``element`` are given by
-    :func:`renumber`; ``phase`` and ``chain`` by :func:`~pcbench.compile.fuse_schedule.schedule`.
+    :func:`renumber`.
     """
 
     is_sum: bool
@@ -46,8 +46,6 @@ class FusedBlock:
     pulls: list[tuple[FusedBlock, int]]
     node: int = 0
     element: int = 0
-    phase: int = 0
-    chain: int = 0
 
     @property
     def elements(self) -> int:
@@ -65,7 +63,7 @@ class FusedBlock:
 
     @property
     def shape(self) -> Hashable:
-        """Blocks of one phase and shape share a launch."""
+        """Blocks of one level and shape share a launch."""
         return (self.is_sum, self.nodes, self.width, self.leaf_table, self.narrow, self.many)
 
 
@@ -162,3 +160,15 @@ def renumber(blocks: list[FusedBlock]) -> tuple[int, int]:
     for block in sorted(blocks, key=lambda b: -b.width):
         block.element, elements = elements, elements + block.elements
     return nodes, elements
+
+
+def launches_of(blocks: list[FusedBlock]) -> list[list[FusedBlock]]:
+    """Blocks of one level and shape, in order of evaluation. Levels are counted anew, since looked-up leaves have left."""
+    by_unit = read(blocks)
+    launches: dict[Hashable, list[FusedBlock]] = {}
+    for block in sorted(blocks, key=lambda b: b.level):
+        below = [by_unit[unit].level for term in block.terms for unit in term.factors]
+        block.level = 1 + max(below, default=0)
+    for block in sorted(blocks, key=lambda b: b.level):
+        launches.setdefault((block.level, block.shape), []).append(block)
+    return list(launches.values())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import accumulate, chain, groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from typing import TypeVar
 
 import torch
@@ -29,13 +29,7 @@ class Tables:
         self._by_unit = read(blocks)
         self._slots: dict[int, list[tuple[FusedBlock, int, int]]] = {}  # leaf table -> (block, term, use) of each slot
         self._first: dict[FusedBlock, int] = {}  # slot
-        # Launches of one shape have one kernel: that for the most factors and leaves of any.
-        self._factors: dict[Hashable, int] = {}
-        self._uses: dict[Hashable, int] = {}
         for block in blocks:
-            shape = block.shape
-            self._factors[shape] = max(self._factors.get(shape, 1), *(len(t.factors) for t in block.terms))
-            self._uses[shape] = max(self._uses.get(shape, 0), *(len(t.uses) for t in block.terms))
             if block.leaf_table is not None:
                 held = self._slots.setdefault(block.leaf_table, [])
                 self._first[block] = len(held)
@@ -50,26 +44,25 @@ class Tables:
         starts = [0, *accumulate(len(run) for run in runs)]
         return [self._tensor(starts), *(self._tensor([part(x) for x in flat]) for part in parts)]
 
-    def _columns(self, rows: list[list[T]], *parts: Callable[[T], int], columns: int = 1) -> list[Tensor]:
+    def _columns(self, rows: list[list[T]], *parts: Callable[[T], int], least: int = 1) -> list[Tensor]:
         """Rows filled up with −1, one tensor ``[rows, columns]`` a part. Columns are a power of two: each number of them is a
         kernel of its own to be compiled."""
-        longest = 1 << (max(columns, *(len(row) for row in rows)) - 1).bit_length()
+        longest = 1 << (max(least, *(len(row) for row in rows)) - 1).bit_length()
         return [
             self._tensor([n for row in rows for n in [*map(part, row), *[-1] * (longest - len(row))]]).view(len(rows), longest)
             for part in parts
         ]
 
     def layer(self, blocks: list[FusedBlock]) -> FusedLayer:
-        """One launch; blocks of a chain stand beside each other."""
+        """One launch."""
         first = blocks[0]
         terms = [term for block in blocks for term in block.terms]
-        lengths = [len(list(found)) for _, found in groupby(blocks, key=lambda b: b.chain)]
         term_start, term_units = self._runs([block.terms for block in blocks], lambda t: t.unit)
         factors, units = self._columns(
             [[self._by_unit[u] for u in t.factors] for t in terms],
             lambda b: b.node,
             lambda b: b.unit,
-            columns=self._factors[first.shape],
+            least=2,
         )
         pull_rows, pull_widths, pull_offsets = self._columns(
             [b.pulls for b in blocks],
@@ -82,11 +75,9 @@ class Tables:
             narrow=first.narrow,
             many=first.many,
             groups=len(blocks),
-            chains=len(lengths),
             nodes=first.nodes,
             width=first.width,
             terms=len(terms),
-            chain_start=self._tensor([0, *accumulate(lengths)]),
             nodes_at=self._tensor([b.node for b in blocks]),
             units_at=self._tensor([b.unit for b in blocks]),
             elements_at=self._tensor([b.element for b in blocks]),
@@ -96,7 +87,7 @@ class Tables:
             factors=factors,
             units=units,
             slots=self._tensor(list(accumulate((len(t.uses) for t in terms), initial=self._first.get(first, 0)))),
-            most_uses=self._uses[first.shape],
+            most_uses=max(len(t.uses) for t in terms),
             leaf_table=first.leaf_table,
             weights_at=self._tensor([b.weights for b in blocks]),
             pull_rows=pull_rows,

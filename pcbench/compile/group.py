@@ -28,6 +28,10 @@ from .layers import (
 )
 from .lower import TermSpec, Unit
 
+#: How many multiplications a matrix product may do for one that counts before a sparse layout wins: Tensor Cores do sixteen
+#: times the work of the other units, and zeros keep a layer with the fused kernels.
+WASTE = {"cpu": 4, "cuda": 32}
+
 
 @dataclass
 class _LeafBuilder:
@@ -73,8 +77,9 @@ class _Parent:
 class Grouping:
     """Lays units out, level by level; the result is ``layers``, the tables, and where every block went."""
 
-    def __init__(self, circuit: Circuit, units: list[Unit]) -> None:
+    def __init__(self, circuit: Circuit, units: list[Unit], device: str = "cpu") -> None:
         self.circuit = circuit
+        self._waste = WASTE[device]
         self.value_rows: dict[int, int] = {}  # rows handed out in each arena so far
         self.element_rows: dict[int, int] = {}
         self.num_units = 0
@@ -132,7 +137,8 @@ class Grouping:
             if isinstance(edges, Dense):
                 pattern = SumPattern(*shape)
             else:
-                pattern = SumPattern(*shape, edges.tile if isinstance(edges, BlockSparse) else 1, edges.rows, edges.cols)
+                tile = edges.tile if isinstance(edges, BlockSparse) else 1
+                pattern = SumPattern(*shape, tile, edges.rows, edges.cols, self._waste)
             self._sums[key] = _SumBuilder(len(self._sums), pattern, choose_sum_kernel(pattern))
         return key
 

@@ -3,7 +3,7 @@
 ``python -m tests.bench.gpu_speed [CASE …] [--batch 512] [--profile] [--vary tiles.WEIGHT_BYTES=65536 …]``, cases as in
 ``pcbench bench``. Correct first: log-likelihoods of 8 rows against a float64 program on the CPU, expected counts and parameters
 after a step of the fast path against the exact one. Then what ``pcbench bench`` times, the kernels of a step, and whole steps
-under other settings: constants of ``tiles``, ``schedule`` or ``blocks`` (pcbench_kernels.gpu.tiles, pcbench.compile.fuse_…), or
+under other settings: constants of ``tiles``, ``blocks`` or ``fuse`` (pcbench_kernels.gpu.tiles, pcbench.compile.fuse_…), or
 ``tile.KERNEL=ROWS,COLUMNS,INNER,WARPS,STAGES``.
 """
 
@@ -23,7 +23,7 @@ from pcbench.bench import cases
 from pcbench.bench.limits import ANCHOR_MS, Size
 from pcbench.bench.measure import Trainer, timed
 from pcbench.bench.names import DEFAULT
-from pcbench.compile import fuse, fuse_blocks, fuse_schedule
+from pcbench.compile import fuse, fuse_blocks
 from pcbench.execute import em_step, expectation, forward
 
 
@@ -84,7 +84,7 @@ def vary(case: str, batch: int, setting: str) -> None:
         usual: Any = tiles.TILES["fast"][name]
         tiles.TILES["fast"][name] = tiles.Tile(*map(int, value.split(",")))
     else:
-        modules = {"tiles": (tiles, up, down, update), "schedule": (fuse_schedule,), "blocks": (fuse_blocks,), "fuse": (fuse,)}
+        modules = {"tiles": (tiles, up, down, update), "blocks": (fuse_blocks,), "fuse": (fuse,)}
         owners = [m for m in modules[room] if hasattr(m, name)]
         usual = getattr(owners[0], name)
         for module in owners:

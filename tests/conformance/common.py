@@ -11,6 +11,7 @@ import torch
 
 import pcbench
 from pcbench import Circuit, Model
+from pcbench.compile import group
 from pcbench_kernels.cpu import sum_dense, sum_tiles
 
 from ..oracle import numbers
@@ -25,13 +26,13 @@ KERNELS = ("usual", "tiles", "edges")
 @contextmanager
 def preferring(kernel: str) -> Iterator[None]:
     """While compiling, let small circuits have the layouts of large ones: ``"tiles"`` or ``"edges"`` wherever they fit."""
-    before = sum_dense.SMALL, sum_dense.WASTE, sum_tiles.MIN_TILE
+    before = sum_dense.SMALL, group.WASTE["cpu"], sum_tiles.MIN_TILE
     try:
         if kernel != "usual":
-            sum_dense.SMALL, sum_dense.WASTE, sum_tiles.MIN_TILE = 0, 1, 2 if kernel == "tiles" else 1 << 30
+            sum_dense.SMALL, group.WASTE["cpu"], sum_tiles.MIN_TILE = 0, 1, 2 if kernel == "tiles" else 1 << 30
         yield
     finally:
-        sum_dense.SMALL, sum_dense.WASTE, sum_tiles.MIN_TILE = before
+        sum_dense.SMALL, group.WASTE["cpu"], sum_tiles.MIN_TILE = before
 
 
 def compiled(

@@ -14,45 +14,74 @@ import pytest
 import torch
 
 import pcbench
-from pcbench import Categorical, Circuit, Evidence, InputBlock, Model, ProductBlock, SumBlock, Variables, structures
+from pcbench import (
+    BlockSparse,
+    Categorical,
+    Circuit,
+    Evidence,
+    InputBlock,
+    Model,
+    Parameter,
+    ProductBlock,
+    Sparse,
+    SumBlock,
+    Variables,
+    structures,
+)
+from pcbench.compile import fuse_blocks
 from pcbench.compile.fuse import fuse, why_not_fused
 from pcbench.execute import Statistics, Workspace, em_step, expectation, forward, maximise
 from pcbench.execute.fused import fused_batch, fused_upward
+from pcbench_kernels.gpu import down, leafwise, tiles, up
+
+
+def mixture(edges: Sparse | BlockSparse) -> Circuit:
+    """A mixture of two products of sums with the given edges."""
+    variables = Variables.finite(4, 3)
+    leaves = [InputBlock(v, Categorical(3), 8) for v in variables]
+    halves = [SumBlock([ProductBlock(leaves[i : i + 2])], 8, edges) for i in (0, 2)]
+    return Circuit(SumBlock([ProductBlock(halves)]), variables)
+
 
 CIRCUITS: dict[str, Circuit] = {
     "hclt": structures.hclt(latents=5, variables=Variables.finite(6, 7), tree=[-1, 0, 0, 1, 1, 1]),
-    "hclt, wide": structures.hclt(latents=37, variables=Variables.finite(3, 4), tree=[-1, 0, 1]),
+    "hclt, wider": structures.hclt(latents=37, variables=Variables.finite(3, 4), tree=[-1, 0, 1]),
+    "star": structures.hclt(latents=3, variables=Variables.finite(9, 2), tree=[-1, 0, 0, 0, 0, 0, 0, 1, 1]),
     "hmm, tied": structures.hmm(latents=19, variables=Variables.finite(4, 9)),
     "hmm, free": structures.hmm(latents=3, variables=Variables.finite(4, 9), homogeneous=False),
     "rat": structures.rat(latents=4, depth=2, repetitions=2, variables=Variables.finite(7, 3)),
+    "rat, many": structures.rat(latents=3, depth=1, repetitions=6, variables=Variables.finite(12, 3)),
     "pd": structures.poon_domingos(latents=3, shape=(2, 3), split_interval=1, variables=Variables.finite(6, 3)),
     "quad tree": structures.quad_tree(latents=2, shape=(2, 2), variables=Variables.finite(4, 3)),
     "one latent": structures.hclt(latents=1, variables=Variables.finite(3, 2), tree=[-1, 0, 1]),
     "binary": structures.hclt(latents=4, variables=Variables.binary(4), tree=[-1, 0, 1, 2]),
+    "sparse": mixture(Sparse(torch.arange(8).repeat_interleave(2), torch.arange(16) % 8)),
+    "blocks": mixture(BlockSparse(4, torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1]))),
 }
+#: Those whose large siblings do not keep their elements on the chip.
+WIDE = ("hclt", "hmm, tied", "rat", "pd", "sparse")
 
 
-def fused(model: Model) -> Model:
-    """The same model with fused kernels, which the interpreter runs on the CPU."""
+def fused(model: Model, wide: bool = False) -> Model:
+    """The same model with fused kernels, which the interpreter runs on the CPU; ``wide``: those for large blocks."""
     p = model.program
     assert why_not_fused(p.layers, p.sum_tables, p.leaf_tables) is None
-    plan = fuse(
-        p.layers,
-        p.sum_tables,
-        p.leaf_tables,
-        p.num_units,
-        "exact",
-        p.device,
-        len(p.circuit.variables),
-    )
+    narrow = fuse_blocks.NARROW
+    try:
+        fuse_blocks.NARROW = 0 if wide else narrow
+        tables = (p.layers, p.sum_tables, p.leaf_tables)
+        plan = fuse(*tables, p.num_units, "exact", p.device, len(p.circuit.variables))
+    finally:
+        fuse_blocks.NARROW = narrow
+    assert not (wide and any(layer.narrow for layer in plan.layers))
     return Model(dataclasses.replace(p, fused=plan), model.parameters)
 
 
-def pair(name: str) -> tuple[Model, Model]:
+def pair(name: str, wide: bool = False) -> tuple[Model, Model]:
     """(fused float32 model, the same parameters in float64 on the plain CPU engine)."""
     circuit = CIRCUITS[name]
     model = Model.create(circuit, seed=3)
-    return fused(model), model.recompiled(pcbench.compile(circuit, dtype=torch.float64))
+    return fused(model, wide), model.recompiled(pcbench.compile(circuit, dtype=torch.float64))
 
 
 def rows(circuit: Circuit, size: int, missing: bool) -> Evidence:
@@ -68,42 +97,102 @@ def same(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
     assert float(error) < tolerance  # NaN never passes
 
 
-@pytest.mark.parametrize("missing", [False, True], ids=["observed", "missing"])
-@pytest.mark.parametrize("size", [1, 17, 70])
-@pytest.mark.parametrize("name", CIRCUITS)
-def test_steps_equal_the_float64_engine(name: str, size: int, missing: bool) -> None:
-    model, precise = pair(name)
+@pytest.fixture(autouse=True)
+def few_programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter runs one program after the other: no work is cut up to keep a chip busy, except where a test wants it."""
+    if "many_programs" not in request.keywords:
+        for module in (tiles, up, down, leafwise):
+            monkeypatch.setattr(module, "FILL", 1)
+
+
+CASES = [(name, False) for name in CIRCUITS] + [(name, True) for name in WIDE]
+NAMED = [f"{name}, large" if wide else name for name, wide in CASES]
+
+
+@pytest.mark.parametrize(("size", "missing"), [(1, False), (17, True), (40, False)])
+@pytest.mark.parametrize(("name", "wide"), CASES, ids=NAMED)
+def test_expectations_equal_the_float64_engine(name: str, wide: bool, size: int, missing: bool) -> None:
+    model, precise = pair(name, wide)
     evidence = rows(model.circuit, size, missing)
-    space, into = Workspace(), Statistics.zeros(model.program)
-    for _ in range(2):  # the second batch is added to the first
-        got, likelihood = expectation(model, evidence, space, into)
+    got, likelihood = expectation(model, evidence)
     expected, precise_likelihood = expectation(precise, evidence)
     same(likelihood, precise_likelihood, 1e-6)
-    same(forward(model, evidence), precise_likelihood, 1e-6)
-    assert got.rows == 2 * size
+    assert got.rows == size
     for one, two in zip(got.weights, expected.weights, strict=True):
-        same(one, 2 * two, 1e-5)
+        same(one, two, 1e-5)
     for one, two in zip(got.leaves, expected.leaves, strict=True):
-        same(one[:, :-1], 2 * two[:, :-1], 1e-5)
+        same(one[:, :-1], two[:, :-1], 1e-5)
 
 
-@pytest.mark.parametrize(("step", "pseudocount"), [(1.0, 0.0), (0.1, 0.01)])
-@pytest.mark.parametrize("name", CIRCUITS)
-def test_updates_equal_the_float64_engine(name: str, step: float, pseudocount: float) -> None:
+@pytest.mark.many_programs
+@pytest.mark.parametrize("name", ["hclt", "hmm, tied"])
+def test_work_is_cut_up_to_keep_a_chip_busy(name: str) -> None:
     model, precise = pair(name)
-    evidence = rows(model.circuit, 33, False)
-    new = maximise(model, expectation(model, evidence)[0], step, pseudocount)
-    expected = maximise(precise, expectation(precise, evidence)[0], step, pseudocount).values()
-    for parameter, value in new.values().items():
+    evidence = rows(model.circuit, 20, True)
+    got, expected = (em_step(m, evidence, 0.5, 0.01).model.values() for m in (model, precise))
+    for parameter, value in got.items():
         same(value, expected[parameter], 1e-5)
-    assert float(forward(new, evidence).sum()) >= float(forward(model, evidence).sum())
-    spare, space = model.clone(), Workspace()
-    for _ in range(2):  # the second step writes where the first has written
-        stepped = em_step(model, evidence, step, pseudocount, space, spare)
-        same(stepped.log_likelihood, expectation(precise, evidence)[1], 1e-6)
-        for parameter, value in stepped.model.values().items():
-            same(value, expected[parameter], 1e-5)
-    same(forward(stepped.model, evidence), forward(new, evidence), 1e-6)  # lookup tables have moved as well
+
+
+@pytest.mark.parametrize("name", ["rat", "hmm, tied"])
+def test_batches_are_added(name: str) -> None:
+    model, precise = pair(name)
+    evidence, space, into = rows(model.circuit, 9, True), Workspace(), Statistics.zeros(model.program)
+    for _ in range(2):
+        got, _ = expectation(model, evidence, space, into)
+    same(forward(model, evidence, space), forward(precise, evidence), 1e-6)
+    expected, _ = expectation(precise, evidence)
+    for one, two in zip([*got.weights, *got.leaves], [*expected.weights, *expected.leaves], strict=True):
+        same(one if one.ndim < 3 else one[:, :2], 2 * (two if two.ndim < 3 else two[:, :2]), 1e-5)
+
+
+@pytest.mark.parametrize(("step", "pseudocount", "missing"), [(1.0, 0.0, False), (0.1, 0.01, True)])
+@pytest.mark.parametrize(("name", "wide"), CASES, ids=NAMED)
+def test_steps_equal_the_float64_engine(name: str, wide: bool, step: float, pseudocount: float, missing: bool) -> None:
+    model, precise = pair(name, wide)
+    evidence = rows(model.circuit, 19, missing)
+    statistics, truth = expectation(precise, evidence)
+    expected = maximise(precise, statistics, step, pseudocount)
+    stepped = em_step(model, evidence, step, pseudocount)
+    same(stepped.log_likelihood, truth, 1e-6)
+    still = expected.values()
+    for parameter, value in stepped.model.values().items():
+        same(value, still[parameter], 1e-5)
+    same(forward(stepped.model, evidence), forward(expected, evidence), 1e-6)  # lookup tables have moved as well
+
+
+def test_a_step_may_write_where_the_one_before_has_read() -> None:
+    model, precise = pair("rat")
+    evidence, spare, space = rows(model.circuit, 19, False), model.clone(), Workspace()
+    for step_size in (0.5, 0.25):
+        model, spare = em_step(model, evidence, step_size, 0.01, space, spare).model, model
+        precise = em_step(precise, evidence, step_size, 0.01).model
+    for parameter, value in model.values().items():
+        same(value, precise.values()[parameter], 1e-5)
+
+
+def test_samples_too_many_for_one_program_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leafwise, "SORTED", 0)
+    model, precise = pair("hmm, tied")
+    evidence = rows(model.circuit, 19, True)
+    got, expected = (em_step(m, evidence, 0.5, 0.01).model.values() for m in (model, precise))
+    for parameter, value in got.items():
+        same(value, expected[parameter], 1e-5)
+
+
+def test_a_frozen_parameter_stays_as_it_is() -> None:
+    variables = Variables.finite(2, 3)
+    fixed = [Parameter((3, 4), torch.full((3, 4), 1 / 3), trainable=False), Parameter((3, 4))]
+    leaves = [InputBlock(v, Categorical(3), 4, p) for v, p in zip(variables, fixed, strict=True)]
+    weights = Parameter((4, 4), torch.full((4, 4), 0.25), trainable=False)
+    circuit = Circuit(SumBlock([SumBlock([ProductBlock(leaves)], 4, parameter=weights)]), variables)
+    model = Model.create(circuit, seed=3)
+    moved = em_step(fused(model), rows(circuit, 20, False), 0.5, 0.1).model.values()
+    expected = em_step(model, rows(circuit, 20, False), 0.5, 0.1).model.values()
+    for parameter, value in moved.items():
+        same(value, expected[parameter], 1e-5)
+        if not parameter.trainable:
+            assert bool((value == parameter.value).all())
 
 
 def test_buffers_that_hold_nan_leave_no_trace() -> None:

@@ -10,8 +10,6 @@ from ..variants import Variant
 
 #: Below this many cells a dense product beats any bookkeeping about which of them are edges.
 SMALL = 4096
-#: A dense product does up to this many multiplications for one that counts before a sparse layout wins.
-WASTE = 4
 
 
 class DenseSum:
@@ -76,7 +74,7 @@ def _cells(pattern: SumPattern) -> Tensor:
 
 def _rejects(pattern: SumPattern) -> str | None:
     cells = pattern.nodes * pattern.elements
-    if cells <= SMALL or cells <= WASTE * pattern.edges:
+    if cells <= SMALL or cells <= pattern.waste * pattern.edges:
         return None
     return f"only {pattern.density:.1%} of {cells:,} cells are edges"
 

@@ -54,7 +54,6 @@ def narrow_sum_flow(
     pull_widths,
     pull_offsets,
     seed_columns,
-    chain_start,
     nodes_at,
     elements_at,
     B,
@@ -69,66 +68,47 @@ def narrow_sum_flow(
     ROOTS: tl.constexpr,
     PRECISION: tl.constexpr,
     KEEP: tl.constexpr,
-    CHAIN: tl.constexpr,
     ALIGNED: tl.constexpr,
     PULLS: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay on the chip, and are stored.
 
-    A program does so for the blocks of a chain, parents first, ``SPAN`` elements of each. Flows are stored for whoever
-    reads them again (``KEEP``). Elements are the rows of the matrix product, which want to be 64.
+    A program does so for ``SPAN`` elements of a block. Flows are stored for whoever reads them again (``KEEP``). Elements are
+    the rows of the matrix product, which want to be 64.
     """
     blocks = tl.cdiv(B, BN)
-    chain = (tl.program_id(0) // blocks).to(tl.int64)
+    g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     n = tl.arange(0, BM)
     k = tl.program_id(1) * SPAN + tl.arange(0, BE)
     b_in = b < B
     n_in = n < NODES
     mask = b_in[:, None] & n_in[None, :]
-    first = chain
-    last = chain + 1
-    if CHAIN:
-        first = tl.load(chain_start + chain)
-        last = tl.load(chain_start + chain + 1)
     corner = n[:, None] * WIDTH + k[None, :]
     rows = b[:, None] * NODES + n[None, :]
-    w = weights + weight_rows(weights_at, last - 1, ALIGNED)
-    node = tl.load(nodes_at + last - 1) * B
-    element = tl.load(elements_at + last - 1) * B
+    w = weights + weight_rows(weights_at, g, ALIGNED)
+    node = tl.load(nodes_at + g) * B
+    element = tl.load(elements_at + g) * B
     tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
     follow(EARLY)
-    for back in range(first, last):
-        g = last - 1 - (back - first)
-        flow = node_flow(
-            flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS
-        )
-        r = per_value(flow, y).to(ratios.dtype.element_ty)
-        if tl.program_id(1) == 0:
-            tl.store(ratios + node + rows, r, mask=mask)
-        here = element
-        if CHAIN:
-            after = tl.maximum(g - 1, first)
-            ahead = weights + weight_rows(weights_at, after, ALIGNED)
-            node = tl.load(nodes_at + after) * B
-            element = tl.load(elements_at + after) * B
-        for done in range(0, SPAN, BE):
-            e = k + done
-            inside = b_in[:, None] & (e < WIDTH)[None, :]
-            where = b[:, None] * WIDTH + e[None, :]
-            x = tl.load(elements + here + where, mask=inside, other=0.0)
-            total = tl.dot(tl.trans(tile), tl.trans(r), input_precision=PRECISION)
-            if done + BE < SPAN:
-                tile = tl.load(w + (corner + (done + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
-            if KEEP:
-                tl.store(flows + here + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
-        if CHAIN:
-            w = ahead
-            tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
-            y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
-            tl.debug_barrier()  # other threads of this program have stored what the next block reads
+    flow = node_flow(
+        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS
+    )
+    r = per_value(flow, y).to(ratios.dtype.element_ty)
+    if tl.program_id(1) == 0:
+        tl.store(ratios + node + rows, r, mask=mask)
+    for done in range(0, SPAN, BE):
+        e = k + done
+        inside = b_in[:, None] & (e < WIDTH)[None, :]
+        where = b[:, None] * WIDTH + e[None, :]
+        x = tl.load(elements + element + where, mask=inside, other=0.0)
+        total = tl.dot(tl.trans(tile), tl.trans(r), input_precision=PRECISION)
+        if done + BE < SPAN:
+            tile = tl.load(w + (corner + (done + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
+        if KEEP:
+            tl.store(flows + element + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
 
 
 @triton.jit

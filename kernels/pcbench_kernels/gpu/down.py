@@ -47,19 +47,17 @@ def _product_flow(p: Pass, layer: FusedLayer) -> None:
 def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     nodes = side(layer.nodes, 512)
     cols = side(layer.width, weight_side(p.operands, nodes))
-    chained = layer.chains < layer.groups
-    rows = rows_of_samples(p.size, layer.chains, min(32, ELEMENTS // nodes))
+    rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // nodes))
     span = triton.cdiv(layer.width, cols) * cols
-    while not chained and span > cols and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.width, span) < FILL:
+    while span > cols and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.width, span) < FILL:
         span = triton.cdiv(span // 2, cols) * cols
-    narrow_sum_flow[(layer.chains * triton.cdiv(p.size, rows), triton.cdiv(layer.width, span))](
+    narrow_sum_flow[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.width, span))](
         p.values,
         p.ratios,
         p.elements,
         p.operands,
         layer.weights_at,
         *_parents(p, layer),
-        layer.chain_start,
         layer.nodes_at,
         layer.elements_at,
         p.size,
@@ -72,7 +70,6 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
         BE=cols,
         PRECISION=PRECISIONS[p.precision],
         KEEP=layer.keep,
-        CHAIN=chained,
         ALIGNED=layer.aligned,
         **_pulls(layer),
         num_warps=warps(max(rows, cols // 2) * nodes),

@@ -211,6 +211,12 @@ def node_flow(
 
 
 @triton.jit
+def log_of(x):
+    """Natural logarithm by the hardware's, whose error of 2⁻²² is that of a float32 value of 1; a twentieth of the work."""
+    return tl.log2(x) * 0.6931471805599453
+
+
+@triton.jit
 def per_value(flow, y):
     """``F / y``, zero where no flow arrives."""
     return tl.where((y > float("-inf")) & (flow > 0), flow * tl.exp(-y), 0.0)

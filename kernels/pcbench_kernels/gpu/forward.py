@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import follow, four_factors, log_factors, log_leaves, weight_rows
+from .elements import follow, four_factors, log_factors, log_leaves, log_of, weight_rows
 
 
 @triton.jit
@@ -94,7 +94,6 @@ def narrow_sum_forward(
     weights,
     lookup,
     codes,
-    chain_start,
     slots,
     factors,
     units,
@@ -115,74 +114,52 @@ def narrow_sum_forward(
     FACTORS: tl.constexpr,
     PRECISION: tl.constexpr,
     KEEP: tl.constexpr,
-    CHAIN: tl.constexpr,
     ALIGNED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """``y = log Σ_e w[n,e]·x[e]`` of blocks of one term, whose elements ``x`` stay on the chip; ``KEEP`` stores them as well.
 
-    A program evaluates the blocks of a chain for its samples, one after the other, ``SPAN`` nodes of each. Addresses, leaves
-    and weights are fetched before it waits for values: of its first block before the launch ahead of it has ended, of a later
-    one while the block before is still being stored. Nodes are the rows of the matrix product, which want to be 64.
+    A program evaluates ``SPAN`` nodes of a block for its samples. Addresses, leaves and weights are fetched before it waits
+    for the launch ahead of it. Nodes are the rows of the matrix product, which want to be 64.
     A node whose linear sum falls below ``least`` raises the ``suspect`` flag: the caller evaluates again in the exact path.
     """
     blocks = tl.cdiv(B, BN)
-    chain = (tl.program_id(0) // blocks).to(tl.int64)
+    g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     n = tl.program_id(1) * SPAN + tl.arange(0, BM)
     k = tl.arange(0, BK)
     b_in = b < B
     k_in = k < WIDTH
     mask = b_in[:, None] & k_in[None, :]
-    first = chain
-    last = chain + 1
-    if CHAIN:
-        first = tl.load(chain_start + chain)
-        last = tl.load(chain_start + chain + 1)
     corner = n[:, None] * WIDTH + k[None, :]
-    w = weights + weight_rows(weights_at, first, ALIGNED)
-    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, first, FACTORS)
-    node = tl.load(nodes_at + first)
-    unit = tl.load(units_at + first)
-    element = tl.load(elements_at + first)
+    w = weights + weight_rows(weights_at, g, ALIGNED)
+    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, g, FACTORS)
+    node = tl.load(nodes_at + g)
+    unit = tl.load(units_at + g)
+    element = tl.load(elements_at + g)
     tile = tl.load(w + corner, mask=(n < NODES)[:, None] & k_in[None, :], other=0.0)
-    v = log_leaves(lookup, codes, slots, first, b, k, mask, B, WIDTH, BN, BK, USES)
+    v = log_leaves(lookup, codes, slots, g, b, k, mask, B, WIDTH, BN, BK, USES)
     worst = tl.full((BM, BN), 1.0, tl.float32)
     follow(EARLY)
-    for g in range(first, last):
-        more, shift = log_factors(
-            values, scales, factors, units, g, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS
-        )
-        v += more
-        peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
-        x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
-        row = values + node * B
-        if tl.program_id(1) == 0:
-            tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
-            if KEEP:
-                tl.store(elements + element * B + (b[:, None] * WIDTH + k[None, :]), x, mask=mask)
-        if CHAIN:
-            after = tl.minimum(g + 1, last - 1)
-            n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, after, FACTORS)
-            node = tl.load(nodes_at + after)
-            unit = tl.load(units_at + after)
-            element = tl.load(elements_at + after)
-            ahead = weights + weight_rows(weights_at, after, ALIGNED)
-        for done in range(0, SPAN, BM):
-            total = tl.dot(tile, tl.trans(x), input_precision=PRECISION)
-            m = n + done
-            if done + BM < SPAN:
-                more_in = (m + BM < NODES)[:, None] & k_in[None, :]
-                tile = tl.load(w + (corner + (done + BM) * WIDTH), mask=more_in, other=0.0)
-            inside = (m < NODES)[:, None] & b_in[None, :]
-            worst = tl.minimum(worst, tl.where(inside, total, 1.0))
-            log = tl.trans(tl.log(total).to(values.dtype.element_ty))
-            tl.store(row + (b[:, None] * NODES + m[None, :]), log, mask=b_in[:, None] & (m < NODES)[None, :])
-        if CHAIN:
-            w = ahead
-            tile = tl.load(w + corner, mask=(n < NODES)[:, None] & k_in[None, :], other=0.0)
-            v = log_leaves(lookup, codes, slots, after, b, k, mask, B, WIDTH, BN, BK, USES)
-            tl.debug_barrier()  # other threads of this program have stored what the next block reads
+    more, shift = log_factors(values, scales, factors, units, g, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
+    v += more
+    peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
+    x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
+    if tl.program_id(1) == 0:
+        tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
+        if KEEP:
+            tl.store(elements + element * B + (b[:, None] * WIDTH + k[None, :]), x, mask=mask)
+    row = values + node * B
+    for done in range(0, SPAN, BM):
+        total = tl.dot(tile, tl.trans(x), input_precision=PRECISION)
+        m = n + done
+        if done + BM < SPAN:
+            more_in = (m + BM < NODES)[:, None] & k_in[None, :]
+            tile = tl.load(w + (corner + (done + BM) * WIDTH), mask=more_in, other=0.0)
+        inside = (m < NODES)[:, None] & b_in[None, :]
+        worst = tl.minimum(worst, tl.where(inside, total, 1.0))
+        log = tl.trans(log_of(total).to(values.dtype.element_ty))
+        tl.store(row + (b[:, None] * NODES + m[None, :]), log, mask=b_in[:, None] & (m < NODES)[None, :])
     if tl.min(tl.min(worst, 1), 0) < least:
         tl.atomic_max(suspect, 1)
 
@@ -264,7 +241,7 @@ def many_sum_forward(
         sums += part * tl.exp((scale - higher).to(tl.float32))[None, :]
         height = higher
     tl.store(scales + unit * B + b, height, mask=b_in)
-    log = tl.trans(tl.log(sums).to(values.dtype.element_ty))
+    log = tl.trans(log_of(sums).to(values.dtype.element_ty))
     tl.store(values + node * B + (b[:, None] * NODES + n[None, :]), log, mask=b_in[:, None] & n_in[None, :])
     worst = tl.min(tl.min(tl.where(n_in[:, None] & b_in[None, :], sums, 1.0), 1), 0)
     if worst < least:
@@ -332,7 +309,7 @@ def wide_sum_forward(
         total += part
     mask = b_in[:, None] & n_in[None, :]
     row = values + node * B + b[:, None] * NODES + n[None, :]
-    tl.store(row, tl.log(total).to(values.dtype.element_ty), mask=mask)
+    tl.store(row, log_of(total).to(values.dtype.element_ty), mask=mask)
     if MANY and tl.program_id(1) == 0:
         tl.store(scales + unit * B + b, peak, mask=b_in)
     low = tl.sum(tl.where(mask & (total < least), 1, 0))

@@ -75,8 +75,8 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
         return
     # Rows of the lookup table ascend with the parameter set, and so do runs.
     keys, order = codes[leaves.uses].reshape(-1).sort(stable=True)
-    samples = torch.arange(p.size, device=keys.device)
-    places = leaves.elements_at[:, None] * p.size + leaves.offsets[:, None] + leaves.strides[:, None] * samples
+    numbers = torch.arange(p.size, device=keys.device)
+    places = leaves.elements_at[:, None] * p.size + leaves.offsets[:, None] + leaves.strides[:, None] * numbers
     torch.index_select(places.view(-1), 0, order, out=samples.places)
     size = leaves.categories + 1
     first = leaves.sets[:, None] * size + torch.arange(size + 1, device=keys.device)

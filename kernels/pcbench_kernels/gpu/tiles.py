@@ -40,7 +40,7 @@ TILES: dict[str, dict[str, Tile]] = {
     },
 }
 #: Bytes of shared memory that a narrow kernel's tile of weights may take, and numbers of its tile of elements.
-WEIGHT_BYTES, ELEMENTS = 32768, 8192
+WEIGHT_BYTES, ELEMENTS = 65536, 8192
 #: Accumulators of a tile that counts and updates whole rows of weights.
 EDGE_CELLS = 16384
 #: Programs that keep the largest GPUs busy: two for each of some 130 multiprocessors.

@@ -26,7 +26,7 @@ def _terms(layer: FusedLayer) -> tuple[Tensor, ...]:
 
 def _counts(layer: FusedLayer) -> dict[str, int]:
     """How many leaves of a term are under way at once (0, 2, 4, or four after four), and columns of factors."""
-    uses = layer.most_uses + layer.most_uses % 2
+    uses = power(layer.most_uses + 1 & ~1) if layer.most_uses else 0
     return {"USES": min(uses, 5), "FACTORS": layer.factors.shape[1]}
 
 
@@ -67,20 +67,18 @@ def _products(p: Pass, layer: FusedLayer) -> None:
 def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
     inner = side(layer.width, 512)
     nodes = side(layer.nodes, weight_side(p.operands, inner))
-    chained = layer.chains < layer.groups
     # Nodes are shared out among programs, each of which gathers the elements anew, only where samples are too few.
-    rows = rows_of_samples(p.size, layer.chains, min(32, ELEMENTS // inner))
+    rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // inner))
     span = triton.cdiv(layer.nodes, nodes) * nodes
-    while not chained and span > nodes and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.nodes, span) < FILL:
+    while span > nodes and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.nodes, span) < FILL:
         span = triton.cdiv(span // 2, nodes) * nodes
-    grid = (layer.chains * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, span))
+    grid = (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, span))
     narrow_sum_forward[grid](
         p.values,
         p.scales,
         p.elements,
         p.operands,
         *_leaves(p, layer),
-        layer.chain_start,
         *_terms(layer),
         *_places(layer),
         p.suspect,
@@ -95,7 +93,6 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
         **_counts(layer),
         PRECISION=PRECISIONS[p.precision],
         KEEP=p.downward,
-        CHAIN=chained,
         ALIGNED=layer.aligned,
         num_warps=warps(max(rows, nodes // 2) * inner),
         num_stages=1,
