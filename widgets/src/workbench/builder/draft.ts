@@ -73,6 +73,8 @@ export class Draft {
   readonly open = new Set<number>();
   readonly nodes = new Map<number, number>();
   private readonly bits = new Map<string, bigint>();
+  /** Variables by bit. */
+  private named: string[] = [];
 
   get(id: unknown): DraftBlock {
     const block = typeof id === "number" ? this.blocks.get(id) : undefined;
@@ -178,6 +180,17 @@ export class Draft {
 
   members(scope: bigint): string[] {
     return [...this.variables.keys()].filter((name) => (scope >> this.bit(name)) & 1n);
+  }
+
+  /** The first few variables of a scope, and how many more there are; quick for thousands of variables too. */
+  chips(scope: bigint, most: number): { names: string[]; more: number } {
+    if (this.named.length !== this.bits.size) this.named = [...this.bits.keys()];
+    const names: string[] = [];
+    let rest = scope;
+    for (; rest && names.length < most; rest &= rest - 1n) names.push(this.named[(rest & -rest).toString(2).length - 1]);
+    let more = 0;
+    for (const digit of rest.toString(16)) for (let d = parseInt(digit, 16); d; d &= d - 1) more++;
+    return { names, more };
   }
 
   /** A scope for messages: at most six names. */

@@ -9,7 +9,7 @@ export const LEVELS = ["bands", "shapes", "cards", "numbers"] as const;
 export type Level = (typeof LEVELS)[number];
 
 export const MOST_CARDS = 140;
-const [SHAPES_FROM, CARDS_FROM, NUMBERS_FROM] = [0.1, 0.56, 1.25];
+const [SHAPES_FROM, CARDS_FROM, NUMBERS_FROM] = [0.1, 0.68, 1.12];
 /** More shapes than that are a carpet: bands are truer, and quicker. */
 const MOST_SHAPES = 3000;
 export const MOST_EDGES = 3500;
@@ -104,7 +104,7 @@ export function fitBounds(bounds: { left: number; top: number; right: number; bo
   const margin = 26;
   const scale = Math.max(
     0.004,
-    Math.min(1.1, (screen.width - 2 * margin) / width, (screen.height - 2 * margin - foot) / height),
+    Math.min(1.3, (screen.width - 2 * margin) / width, (screen.height - 2 * margin - foot) / height),
   );
   return {
     scale,

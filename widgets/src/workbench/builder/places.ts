@@ -1,8 +1,7 @@
 // Where blocks stand. A block that was moved carries its place; the others are placed here, once, and stay: an edit must
 // not shake the picture. Python keeps these places, so that a reload and a file show the same picture.
 
-import { layout } from "../circuit/layout";
-import { GAP_X, GAP_Y } from "../circuit/layout";
+import { GAP_X, GAP_Y, layout } from "../circuit/layout";
 import { childrenOf, type Draft, type DraftBlock } from "./draft";
 
 export type Place = readonly [x: number, y: number];
@@ -43,8 +42,9 @@ export function settle(draft: Draft, places: Places): Map<number, Place> {
   if (missing.length > FEW || !known) {
     const fresh = arrange(draft, missing);
     if (known) {
-      const right = Math.max(...taken(draft, places).map(([x]) => x));
-      const top = Math.min(...taken(draft, places).map(([, y]) => y));
+      const all = taken(draft, places);
+      const right = all.reduce((most, [x]) => Math.max(most, x), -Infinity);
+      const top = all.reduce((least, [, y]) => Math.min(least, y), Infinity);
       for (const [id, [x, y]] of fresh) fresh.set(id, [x + right + 1.5 * STEP.x, y + top]);
     }
     return fresh;
