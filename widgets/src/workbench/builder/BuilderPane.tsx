@@ -67,10 +67,13 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
     setTold("");
     command.run!();
   };
-  const closeDialog = () => {
-    setDialog(null);
-    controls.current?.focus();
-  };
+  const closeDialog = () => setDialog(null);
+  const had = useRef(false);
+  useEffect(() => {
+    // Only now: while the dialog is there, nothing else can have the focus.
+    if (had.current && !dialog) controls.current?.focus();
+    had.current = dialog !== null;
+  }, [dialog]);
   const compile = async () => {
     setTold("Compiling …");
     const answer = await part.ask("compile");

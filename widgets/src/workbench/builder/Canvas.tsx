@@ -15,6 +15,7 @@ import { paint } from "./paint";
 import type { BuilderPart } from "./part";
 import { CARD, type Place } from "./places";
 import { boundsOf, shifted, type Scene } from "./scene";
+import { answerOf } from "./Side";
 
 export interface CanvasControls {
   fit(): void;
@@ -196,6 +197,7 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
 
   const focusedBlock = state.focus === null ? undefined : part.draft.blocks.get(state.focus);
   const aimedBlock = aims ? part.draft.blocks.get(scene.ids[aimed!]) : undefined;
+  const answer = answerOf(part);
   const bubble = bubbleOf();
   function bubbleOf(): { text: string; node: number | null } | null {
     if (aims && against !== null) return { text: against, node: aimed };
@@ -243,6 +245,9 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
         </div>
       )}
       <RegionBars part={part} scene={scene} camera={camera} size={size} />
+      {answer && Object.keys(state.evidence).length > 0 && (
+        <p className="pcb-canvas-answer" aria-hidden="true">{answer.question}<strong>{answer.answer}</strong></p>
+      )}
       {bubble && <Why {...bubble} {...anchor(bubble.node)} onClose={() => part.dismiss()} />}
       {!part.draft.blocks.size && state.token !== "" && (
         <p className="pcb-empty pcb-canvas-empty">
@@ -268,11 +273,12 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
   );
 
   function anchor(node: number | null): { left: number; top: number } {
-    const [width, high] = [300, 90];
+    const [width, high] = [300, 74];
     if (node === null) return { left: Math.max(8, size.width / 2 - width / 2), top: 10 };
     const [x, y] = [scene.x[node] * camera.scale + camera.x, scene.y[node] * camera.scale + camera.y];
     const off = (cards ? CARD.height / 2 : 20) * camera.scale + 8;
-    const top = y + off + high < size.height ? y + off : y - off - high;
+    // Above, if there is room: the line to it mostly comes from below.
+    const top = y - off - high > 0 ? y - off - high : y + off;
     const inside = (value: number, most: number) => Math.min(Math.max(value, 8), Math.max(8, most));
     return { left: inside(x - width / 2, size.width - width - 8), top: inside(top, size.height - high) };
   }

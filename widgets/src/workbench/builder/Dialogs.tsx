@@ -92,10 +92,11 @@ export function Templates({ part, onClose }: { part: BuilderPart; onClose: () =>
       </ul>
       {Object.keys(options).map((key) => (
         <label key={key} className="pcb-field">
-          <span>{key === "data" ? "Data: a built-in set, or a file" : key}</span>
+          <span>{key}</span>
           <input value={options[key]} onChange={(event) => setOptions({ ...options, [key]: event.target.value })} />
         </label>
       ))}
+      {"data" in options && <p className="pcb-muted">Data: the name of a built-in set, or the path of a file.</p>}
       <button type="submit" className="pcb-primary" disabled={!chosen}>Insert {chosen?.name}</button>
     </form>
   );

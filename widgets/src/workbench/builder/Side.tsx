@@ -49,6 +49,7 @@ export function Evidence({ part, valid }: { part: BuilderPart; valid: boolean })
   const numbers = useStore(part.store, (s) => s.numbers);
   const error = useStore(part.store, (s) => s.numbersError);
   const [query, setQuery] = useState("");
+  const answer = answerOf(part);
   const all = [...part.draft.variables];
   const wanted = query.trim().toLowerCase();
   const shown = [
@@ -60,7 +61,13 @@ export function Evidence({ part, valid }: { part: BuilderPart; valid: boolean })
       <h3>Evidence</h3>
       {!valid && <p className="pcb-muted">Numbers come as soon as the circuit is valid.</p>}
       {valid && error && <p className="pcb-muted">{error}</p>}
-      {valid && numbers && <Answer part={part} evidence={evidence} />}
+      {valid && answer && (
+        <p className="pcb-answer" data-log={answer.log ?? ""}>
+          <span>{answer.question}</span>
+          <strong>{answer.answer}</strong>
+          {numbers?.random && <small>Blocks without weights of their own are drawn at random (seed 0).</small>}
+        </p>
+      )}
       {all.length > MOST_VARIABLES && (
         <input type="search" placeholder={`Find one of ${all.length} variables`} aria-label="Find a variable" value={query} onChange={(event) => setQuery(event.target.value)} />
       )}
@@ -89,18 +96,17 @@ export function Evidence({ part, valid }: { part: BuilderPart; valid: boolean })
   );
 }
 
-/** Some of the evidence, and the root's value for it. */
-function Answer({ part, evidence }: { part: BuilderPart; evidence: Readonly<Record<string, number>> }) {
-  const numbers = part.state.numbers!;
+/** What is asked, and the roots' values for it; null while there is no answer. */
+export function answerOf(part: BuilderPart): { question: string; answer: string; log: number | null } | null {
+  const { evidence, numbers } = part.state;
+  if (!numbers) return null;
   const given = Object.entries(evidence).filter(([name]) => part.draft.variables.has(name));
   const real = given.some(([name]) => part.draft.variables.get(name) === null);
-  const what = given.length ? given.map(([name, value]) => `${name}=${value}`).slice(0, 4).join(", ") + (given.length > 4 ? ", …" : "") : "anything";
+  const what = given.slice(0, 4).map(([name, value]) => `${name}=${value}`).join(", ") + (given.length > 4 ? ", …" : "");
   const logs = numbers.roots.flatMap((id) => numbers.values[id] ?? []);
-  return (
-    <p className="pcb-answer" data-log={logs[0] ?? ""}>
-      <span>{real ? "density" : "p"}({what}) = </span>
-      <strong>{logs.slice(0, 3).map(probability).join(", ")}{logs.length > 3 && ", …"}</strong>
-      {numbers.random && <small>Blocks without weights of their own are drawn at random (seed 0).</small>}
-    </p>
-  );
+  return {
+    question: given.length ? `${real ? "density" : "p"}(${what}) = ` : "Nothing observed: p = ",
+    answer: logs.slice(0, 3).map(probability).join(", ") + (logs.length > 3 ? ", …" : ""),
+    log: logs[0] ?? null,
+  };
 }

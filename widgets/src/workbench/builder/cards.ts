@@ -25,7 +25,9 @@ export function cardOf(part: BuilderPart, scene: Scene, i: number, level: Level,
   const { draft } = part;
   const block = draft.get(id);
   const { names, more } = draft.chips(draft.scope.get(id)!, MOST_CHIPS);
-  const values = level === "numbers" ? part.state.numbers?.values[id] : undefined;
+  // Where nothing is observed every value is 1, and says nothing.
+  const observed = level === "numbers" && Object.keys(part.state.evidence).length > 0;
+  const values = observed ? part.state.numbers?.values[id] : undefined;
   return {
     id,
     kind: NODE_KINDS[scene.kind[i]],

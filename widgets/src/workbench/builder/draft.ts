@@ -84,7 +84,10 @@ export class Draft {
 
   /** Makes a change, without a question; gives the blocks whose number of nodes became another. */
   put(change: Change): Set<number> {
-    if (change.variables) this.variables = change.variables[1];
+    if (change.variables) {
+      this.variables = change.variables[1];
+      for (const name of this.variables.keys()) this.bit(name); // chips come in the order of the columns
+    }
     if (change.roots) this.roots = change.roots[1];
     for (const [id, [before, after]] of change.blocks) {
       if (before) for (const child of childrenOf(before)) this.parents.get(child)?.delete(id);

@@ -9,7 +9,7 @@ export const LEVELS = ["bands", "shapes", "cards", "numbers"] as const;
 export type Level = (typeof LEVELS)[number];
 
 export const MOST_CARDS = 140;
-const [SHAPES_FROM, CARDS_FROM, NUMBERS_FROM] = [0.1, 0.68, 1.12];
+const [SHAPES_FROM, CARDS_FROM, NUMBERS_FROM] = [0.1, 0.66, 0.84];
 /** More shapes than that are a carpet: bands are truer, and quicker. */
 const MOST_SHAPES = 3000;
 export const MOST_EDGES = 3500;

@@ -157,14 +157,18 @@ function labels(context: CanvasRenderingContext2D, picture: Picture): void {
   context.lineWidth = 4 / camera.scale;
   context.strokeStyle = palette.background;
   for (const i of visible) {
+    // Edges leave an inner block downwards: its label stands to the right.
+    const leaf = scene.kind[i] === 0;
+    context.textAlign = leaf ? "center" : "left";
+    const x = leaf ? scene.x[i] : scene.x[i] + RADIUS + 6;
+    const y = leaf ? scene.y[i] + RADIUS + size * 0.9 : scene.y[i] - size * 0.6;
     const [name, rest] = picture.label(i);
-    const y = scene.y[i] + RADIUS + size;
     for (const [text, dy, weight, color] of [[name, 0, 600, palette.foreground], [rest, size * 1.15, 400, palette.muted]] as const) {
       context.font = `${weight} ${size}px ${palette.font}`;
       context.fillStyle = color;
       const short = text.length > 14 ? `${text.slice(0, 13)}…` : text;
-      context.strokeText(short, scene.x[i], y + dy);
-      context.fillText(short, scene.x[i], y + dy);
+      context.strokeText(short, x, y + dy);
+      context.fillText(short, x, y + dy);
     }
   }
 }

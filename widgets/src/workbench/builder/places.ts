@@ -8,8 +8,8 @@ export type Place = readonly [x: number, y: number];
 export type Places = ReadonlyMap<number, Place>;
 
 /** A block as a card, in units of the picture. */
-export const CARD = { width: 112, height: 60 };
-export const STEP = { x: 128, y: 112 };
+export const CARD = { width: 126, height: 60 };
+export const STEP = { x: 142, y: 112 };
 const [SPREAD_X, SPREAD_Y] = [STEP.x / GAP_X, STEP.y / GAP_Y];
 const AIR = 8;
 /** So many new blocks are placed one by one, each beside what it belongs to; more are laid out as a whole. */

@@ -41,6 +41,8 @@ export interface Scene {
 
 const NOWHERE: Bounds = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
 const REGION_AIR = 18;
+/** Painted labels of the lowest blocks lie below them. */
+const LABEL = 16;
 
 export function buildScene(draft: Draft, places: Places, folded: ReadonlySet<string>): Scene {
   const regions = findRegions(draft);
@@ -141,6 +143,7 @@ function frame(region: Region, draft: Draft, places: Places, scene: Scene): void
     const [x, y] = placeOf(draft.get(id), places) ?? [0, 0];
     widen(region, x, y, REGION_AIR);
   }
+  region.bottom += LABEL;
 }
 
 /** The same scene with some nodes elsewhere, for as long as they are dragged. */
