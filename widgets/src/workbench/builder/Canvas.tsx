@@ -1,6 +1,6 @@
 // The canvas: edges and far blocks are painted, near blocks are cards; the pointer and the keys act on both alike.
 
-import { useEffect, useImperativeHandle, useMemo, useRef, useState, type KeyboardEvent, type Ref } from "react";
+import { memo, useEffect, useImperativeHandle, useMemo, useRef, useState, type KeyboardEvent, type Ref } from "react";
 import { useStore } from "zustand";
 import { reveal, toWorld, zoom, type Camera } from "../circuit/camera";
 import { useWheel } from "../circuit/CircuitPane";
@@ -10,9 +10,9 @@ import { connect, neighbour, nudge, reasonAgainst, sentence, type Connecting, ty
 import { Card } from "./Card";
 import { cardOf, labelsOf } from "./cards";
 import { useGestures, type Box, type Drag, type Point } from "./gestures";
-import { fitBounds, levelOf, visibleNodes } from "./lod";
+import { fitBounds, levelOf, MOST_CARDS, rim, visibleNodes, type Level } from "./lod";
 import { paint } from "./paint";
-import type { BuilderPart } from "./part";
+import type { BuilderPart, Numbers } from "./part";
 import { CARD, type Place } from "./places";
 import { boundsOf, shifted, type Scene } from "./scene";
 import { answerOf } from "./Side";
@@ -64,6 +64,12 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
   const visible = useMemo(() => visibleNodes(scene, camera, size), [scene, camera.x, camera.y, camera.scale, size]);
   const level = levelOf(camera.scale, visible.length);
   const cards = level === "cards" || level === "numbers";
+  const near = rim(camera, size);
+  const carded = useMemo(() => {
+    if (!cards) return [];
+    const rimmed = visibleNodes(scene, near.camera, near.screen);
+    return rimmed.length <= MOST_CARDS ? rimmed : visible;
+  }, [cards, scene, near.camera.x, near.camera.y, camera.scale, near.screen.width, near.screen.height, cards && visible.length > MOST_CARDS / 2 ? visible : null]);
   const labels = useMemo(() => labelsOf(part, resting), [part, resting]);
   const tops = useMemo(() => new Set(part.draft.tops()), [part, state.tick]);
   const selected = useMemo(() => {
@@ -227,21 +233,29 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
     >
       <canvas ref={canvas} className="pcb-canvas" />
       {cards && (
+        // Two elements: the outer one is a layer of its own and moves without being painted again, and the inner one's
+        // scale is painted into it, so that words stay crisp.
         <div
           className="pcb-world"
           aria-hidden="true"
-          style={{ transform: `translate(${camera.x}px, ${camera.y}px) scale(${camera.scale})` }}
+          style={{ transform: `translate(${Math.round(camera.x)}px, ${Math.round(camera.y)}px)` }}
         >
-          {visible.map((i) => (
-            <Card
-              key={scene.ids[i]}
-              {...cardOf(part, scene, i, level, tops)}
-              selected={selected.has(i)}
-              focused={i === nodeOf(state.focus)}
-              bad={state.notice !== null && i === nodeOf(state.notice.node)}
-              legal={connecting ? (i === from ? undefined : reasons?.get(i) === null) : undefined}
+          <div style={{ transform: `scale(${camera.scale})` }}>
+            <Cards
+              part={part}
+              scene={scene}
+              nodes={carded}
+              level={level}
+              tops={tops}
+              selected={selected}
+              focused={nodeOf(state.focus)}
+              bad={nodeOf(state.notice?.node ?? null)}
+              from={from}
+              reasons={connecting ? reasons : null}
+              numbers={state.numbers}
+              evidence={state.evidence}
             />
-          ))}
+          </div>
         </div>
       )}
       <RegionBars part={part} scene={scene} camera={camera} size={size} />
@@ -283,6 +297,35 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
     return { left: inside(x - width / 2, size.width - width - 8), top: inside(top, size.height - high) };
   }
 }
+
+interface CardsProps {
+  part: BuilderPart;
+  scene: Scene;
+  nodes: readonly number[];
+  level: Level;
+  tops: ReadonlySet<number>;
+  selected: ReadonlySet<number>;
+  focused: number | null;
+  bad: number | null;
+  from: number | null;
+  reasons: ReadonlyMap<number, string | null> | null;
+  /** What values on the cards come from. */
+  numbers: Numbers | null;
+  evidence: Readonly<Record<string, number>>;
+}
+
+const Cards = memo(function Cards({ part, scene, nodes, level, tops, selected, focused, bad, from, reasons }: CardsProps) {
+  return nodes.map((i) => (
+    <Card
+      key={scene.ids[i]}
+      {...cardOf(part, scene, i, level, tops)}
+      selected={selected.has(i)}
+      focused={i === focused}
+      bad={i === bad}
+      legal={reasons && i !== from ? reasons.get(i) === null : undefined}
+    />
+  ));
+});
 
 /** The camera of one document: kept over a reload of the page, and never sent to Python. Null fits all. */
 function useCamera(token: string): [Camera | null, (camera: Camera) => void] {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { toWorld } from "../circuit/camera";
 import { Draft, type Change, type DraftBlock, type Pair } from "./draft";
-import { bands, fitBounds, hitNode, levelOf, MOST_CARDS, MOST_EDGES, visibleEdges, visibleNodes } from "./lod";
+import { bands, fitBounds, hitNode, levelOf, MOST_CARDS, MOST_EDGES, rim, visibleEdges, visibleNodes } from "./lod";
 import { arrange, CARD, freeSpot, placeOf, settle, STEP, type Place } from "./places";
 import { apply } from "./rules";
 import { blocksOf, buildScene, shifted } from "./scene";
@@ -205,6 +205,17 @@ describe("level of detail", () => {
     expect(hitNode(scene, scene.x[2] + 50, scene.y[2], "shapes", 0)).toBe(null);
     expect(hitNode(scene, -5000, 0, "cards", 0)).toBe(null);
   });
+});
+
+it("keeps the same cards for a while as one pans", () => {
+  const sets = new Set<string>();
+  for (let x = 0; x < 256; x += 4) {
+    const { camera, screen } = rim({ x: -1000 - x, y: 30, scale: 1 }, SCREEN);
+    expect(-camera.x).toBeLessThanOrEqual(1000 + x - 64);
+    expect(-camera.x + screen.width).toBeGreaterThanOrEqual(1000 + x + SCREEN.width + 64);
+    sets.add(`${camera.x},${camera.y},${screen.width},${screen.height}`);
+  }
+  expect(sets.size).toBeLessThanOrEqual(5);
 });
 
 it("lays 20,000 blocks out and walks through them in a moment", () => {

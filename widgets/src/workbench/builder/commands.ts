@@ -22,7 +22,7 @@ interface Surroundings {
 
 export function commandsOf({ part, canvas, open, toggleTable, rename }: Surroundings): Command[] {
   return [
-    { title: "Add an input over a new variable", keys: ["I"], run: () => void addInput(part, free(part, canvas)) },
+    { title: "Add an input over a new variable", keys: ["I"], run: () => void addInput(part) },
     { title: "Add a product above the selection", keys: ["P"], run: () => void addAbove(part, "product", free(part, canvas)) },
     { title: "Add a sum above the selection", keys: ["S"], run: () => void addAbove(part, "sum", free(part, canvas)) },
     { title: "Connect to a parent", keys: ["C"], run: () => canvas()?.connect() },
@@ -56,7 +56,7 @@ export function commandsOf({ part, canvas, open, toggleTable, rename }: Surround
   ];
 }
 
-/** New blocks that belong above nothing stand in the middle of what one sees; the first input too. */
+/** Inner blocks that belong above nothing stand in the middle of what one sees. */
 function free(part: BuilderPart, canvas: () => CanvasControls | null): [number, number] | undefined {
   if (part.state.selection.size || !part.draft.blocks.size) return undefined;
   const middle = canvas()?.middle();

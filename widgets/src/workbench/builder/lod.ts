@@ -32,6 +32,22 @@ export function visibleNodes(scene: Scene, camera: Camera, screen: Box): number[
   return out;
 }
 
+const CHUNK = 128;
+
+/**
+ * The part of the picture for which cards are kept: the screen and a rim, in whole chunks. It changes seldom while one
+ * pans, and so the browser seldom paints the cards again.
+ */
+export function rim(camera: Camera, screen: Box): { camera: Camera; screen: Box } {
+  const from = (offset: number) => Math.floor((-offset - CHUNK / 2) / CHUNK) * CHUNK;
+  const to = (offset: number, length: number) => Math.ceil((length - offset + CHUNK / 2) / CHUNK) * CHUNK;
+  const [left, top] = [from(camera.x), from(camera.y)];
+  return {
+    camera: { x: -left, y: -top, scale: camera.scale },
+    screen: { width: to(camera.x, screen.width) - left, height: to(camera.y, screen.height) - top },
+  };
+}
+
 /**
  * Edges that may be on the screen (their box is), as offsets into `edges`; of too many an even sample, the same in
  * every frame, with the share that it is.

@@ -32,6 +32,7 @@ const CELL = 3;
 const RADIUS = 20;
 const MOST_LABELS = 260;
 const LABELS_FROM = 0.34;
+const [MOST_CURVES, MOST_WIDE] = [600, 200];
 
 export function paint(context: CanvasRenderingContext2D, picture: Picture): void {
   const { camera, level } = picture;
@@ -85,7 +86,7 @@ function edges(context: CanvasRenderingContext2D, picture: Picture): void {
   const { scene, camera, palette, selected, hovered, level } = picture;
   const { list, share } = visibleEdges(scene, camera, picture);
   const off = reach(level);
-  const curved = level !== "bands" && list.length < 1500;
+  const curved = level !== "bands" && list.length < MOST_CURVES;
   const lit: number[] = [];
   const path = (e: number) => {
     const [child, parent] = [scene.edges[e], scene.edges[e + 1]];
@@ -95,7 +96,9 @@ function edges(context: CanvasRenderingContext2D, picture: Picture): void {
     const bend = Math.max(Math.abs(y1 - y0) / 2, 18);
     context.bezierCurveTo(x0, y0 - bend, x1, y1 + bend, x1, y1);
   };
-  context.lineWidth = Math.max(1.3, 0.8 / camera.scale); // never thinner than the screen can show
+  // One pixel and no more: without a GPU a browser draws hairlines ten times as fast as anything wider.
+  const hairline = 1 / (camera.scale * (window.devicePixelRatio || 1));
+  context.lineWidth = hairline;
   context.strokeStyle = palette.muted;
   const density = list.length / share;
   context.globalAlpha = Math.max(0.1, Math.min(0.62, 42 / Math.sqrt(density + 1)));
@@ -108,7 +111,7 @@ function edges(context: CanvasRenderingContext2D, picture: Picture): void {
   context.stroke();
   context.globalAlpha = 0.9;
   context.strokeStyle = palette.accent;
-  context.lineWidth = Math.max(1.6, 1 / camera.scale);
+  context.lineWidth = lit.length < MOST_WIDE ? Math.max(1.6, 1.2 / camera.scale) : hairline;
   context.beginPath();
   lit.forEach(path);
   context.stroke();
@@ -123,14 +126,23 @@ function outline(context: CanvasRenderingContext2D, { scene }: Picture, i: numbe
 
 function shapes(context: CanvasRenderingContext2D, picture: Picture): void {
   const { scene, camera, palette, visible, selected, legal } = picture;
+  // Of a few pixels each: squares are all that can be seen, and many times quicker.
+  const tiny = RADIUS * camera.scale < 4;
   for (const i of visible) {
     const kind = NODE_KINDS[scene.kind[i]];
+    const marked = selected.has(i) || i === picture.hovered || i === picture.focused || i === picture.bad || legal?.has(i);
+    if (tiny && !marked) {
+      context.globalAlpha = legal ? 0.3 : 1;
+      context.fillStyle = kind === "region" ? palette.muted : palette.kinds[kind];
+      context.fillRect(scene.x[i] - 0.85 * RADIUS, scene.y[i] - 0.85 * RADIUS, 1.7 * RADIUS, 1.7 * RADIUS);
+      continue;
+    }
     context.globalAlpha = legal && !legal.has(i) ? 0.3 : 1;
     context.beginPath();
     outline(context, picture, i, RADIUS);
     context.fillStyle = kind === "region" ? palette.muted : palette.kinds[kind];
     context.fill();
-    if (selected.has(i) || i === picture.hovered || i === picture.focused || i === picture.bad || legal?.has(i)) {
+    if (marked) {
       context.beginPath();
       outline(context, picture, i, RADIUS + 5);
       context.lineWidth = Math.max(3, 1.8 / camera.scale);
