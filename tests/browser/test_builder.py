@@ -209,7 +209,7 @@ def test_5_forty_random_edits_are_undone_and_redone(builder: Builder) -> None:
     for _ in range(400):
         if rev == 40:
             break
-        builder.press(*draw.choices(moves, k=2))
+        builder.press(*draw.choices(moves, k=1))
         key = draw.choice(edits)
         builder.press(key)
         now = builder.settle()
@@ -375,8 +375,15 @@ def test_10_typing_changes_no_cell_and_no_accessibility_rule_is_broken(builder: 
     text = [cell.inner_text() for cell in builder.page.locator(".jp-Cell .cm-content").all()]
     count = cells.count()
     builder.press("i")
-    builder.press(*"abcdefghjkmqzxuv", "Enter", "Delete", "Backspace", "d", "d", "0", "0")
-    builder.press("Escape", "v", "v")
+    builder.press(*"abcdefghjkmqzxu", "Enter", "Delete", "Backspace", "d", "d", "0", "0")
+    builder.press("Escape", "v", "b", "d", "d", "x", "v")  # the table has the focus in between
+    undo = builder.page.locator(ROOT).get_by_role("button", name="Undo")
+    rev = builder.settle()
+    while undo.is_enabled():  # it ends disabled, and must not leave the focus to the page
+        undo.click()
+        builder.at_rev(rev := rev + 1)
+    for key in ("b", "d", "d", "x", "0", "0"):
+        builder.page.keyboard.press(key)
     builder.settle()
     builder.kernel.run("bench.document.insert_template('two-coins')")
     builder.settle()
@@ -404,7 +411,7 @@ def test_10_typing_changes_no_cell_and_no_accessibility_rule_is_broken(builder: 
 def test_weights_move_the_numbers(builder: Builder, shots: Path) -> None:
     builder.kernel.run("bench.document.insert_template('two-coins')")
     builder.at_rev(1)
-    builder.body.get_by_label("x1", exact=True).select_option("1")
+    builder.body.get_by_role("combobox", name="x1", exact=True).select_option("1")
     answer = builder.body.locator(".pcb-answer strong")
     expect(answer).to_have_text("0.660")  # 0.6 · 0.9 + 0.4 · 0.3
     builder.press("Escape", "ArrowUp", "ArrowUp", "ArrowUp")
@@ -418,7 +425,7 @@ def test_weights_move_the_numbers(builder: Builder, shots: Path) -> None:
     assert builder.kernel.value("bench.document.rev") == 1
     builder.page.keyboard.up("ArrowRight")
     builder.at_rev(2)
-    number = builder.body.get_by_label("b", exact=True)
+    number = builder.body.get_by_role("spinbutton", name="b", exact=True)
     number.fill("1")
     number.press("Enter")
     builder.at_rev(3)
@@ -433,11 +440,11 @@ def test_weights_move_the_numbers(builder: Builder, shots: Path) -> None:
 def test_templates_regions_and_files(builder: Builder, lab: Lab) -> None:
     builder.press("t")
     dialog = builder.page.get_by_role("dialog")
-    dialog.get_by_role("button", name="hclt").click()
+    dialog.locator("li button", has_text="hclt").click()
     dialog.get_by_role("button", name="Insert hclt").click()
     builder.at_rev(1)
     blocks = int(builder.body.get_attribute("data-blocks") or 0)
-    assert blocks > 40
+    assert blocks > 30
     assert builder.kernel.value("{b.group for b in bench.document.blocks.values()} == {'hclt 1'}") is True
     builder.body.get_by_role("button", name="hclt 1").click()
     expect(builder.body.locator(".pcb-card-region")).to_have_count(1)
@@ -462,7 +469,7 @@ def test_templates_regions_and_files(builder: Builder, lab: Lab) -> None:
     assert builder.state() == state
     # A data set that is not there is said, and nothing is left behind.
     builder.press("t")
-    dialog.get_by_role("button", name="chow-liu").click()
+    dialog.locator("li button", has_text="chow-liu").click()
     dialog.get_by_label("data", exact=True).fill("nowhere.csv")
     dialog.get_by_role("button", name="Insert chow-liu").click()
     expect(builder.body.get_by_role("alert")).to_contain_text("chow-liu: ")
@@ -478,7 +485,7 @@ def test_work_that_takes_long_says_so_and_can_be_given_up(builder: Builder) -> N
         "part.template = slow"
     )
     builder.press("t")
-    builder.page.get_by_role("dialog").get_by_role("button", name="parity").dblclick()
+    builder.page.get_by_role("dialog").locator("li button", has_text="parity").dblclick()
     work = builder.body.locator(".pcb-work")
     expect(work).to_contain_text("Building parity")
     builder.press("i")  # the canvas stays alive meanwhile

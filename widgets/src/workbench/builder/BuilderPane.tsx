@@ -1,6 +1,6 @@
 // The builder: palette, canvas, and beside it inspector, evidence and problems. Commands stand in commands.ts.
 
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
+import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent, type RefObject } from "react";
 import { useStore } from "zustand";
 import { SYMBOL } from "../circuit/draw";
 import { count, plural, seconds } from "../format";
@@ -68,12 +68,7 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
     command.run!();
   };
   const closeDialog = () => setDialog(null);
-  const had = useRef(false);
-  useEffect(() => {
-    // Only now: while the dialog is there, nothing else can have the focus.
-    if (had.current && !dialog) controls.current?.focus();
-    had.current = dialog !== null;
-  }, [dialog]);
+  useKeptFocus(body, dialog !== null);
   const compile = async () => {
     setTold("Compiling …");
     const answer = await part.ask("compile");
@@ -86,6 +81,7 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
   };
 
   return (
+    <div className="pcb-builder-keys" onKeyDown={onKeyDown}>
     <Pane
       name="builder"
       title="Builder"
@@ -110,7 +106,6 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
       <div
         ref={body}
         className="pcb-builder"
-        onKeyDown={onKeyDown}
         data-token={state.token}
         data-rev={state.rev}
         data-tick={state.tick}
@@ -140,7 +135,28 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
         </Dialog>
       )}
     </Pane>
+    </div>
   );
+}
+
+/**
+ * Keeps the focus in the builder when what had it is gone (a dialog, the canvas behind the table) or was disabled (Undo,
+ * at the beginning): the page would get it, and the next keys would be JupyterLab's, where two of them delete a cell.
+ */
+function useKeptFocus(body: RefObject<HTMLElement | null>, dialog: boolean): void {
+  const ours = useRef(false);
+  useEffect(() => {
+    const pane = body.current!.closest(".pcb-pane")!;
+    const follow = (event: Event) => (ours.current = pane.contains(event.target as Node));
+    const events = ["focusin", "pointerdown"];
+    events.forEach((name) => document.addEventListener(name, follow, true));
+    return () => events.forEach((name) => document.removeEventListener(name, follow, true));
+  }, [body]);
+  useEffect(() => {
+    const active = document.activeElement;
+    const lost = active === null || active === document.body || (active as HTMLButtonElement).disabled === true;
+    if (ours.current && lost && !dialog) body.current!.querySelector<HTMLElement>("[data-home]")?.focus({ preventScroll: true });
+  });
 }
 
 function summary(part: BuilderPart): string {

@@ -216,6 +216,7 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
       tabIndex={0}
       role="application"
       aria-label="Canvas of the builder. Arrow keys walk, Shift with arrow keys moves, question mark lists all keys."
+      data-home
       data-level={level}
       data-camera={`${camera.x.toFixed(1)},${camera.y.toFixed(1)},${camera.scale.toFixed(4)}`}
       data-visible={visible.length}

@@ -26,7 +26,7 @@ export function Twin({ part }: { part: BuilderPart }) {
   const pages = Math.max(1, Math.ceil(rows.length / PAGE));
   const current = Math.min(page, pages - 1);
   return (
-    <div className="pcb-scroll pcb-builder-table" tabIndex={0} role="region" aria-label="Table of blocks">
+    <div className="pcb-scroll pcb-builder-table" tabIndex={0} role="region" aria-label="Table of blocks" data-home>
       <div className="pcb-table-tools">
         <input type="search" placeholder="Filter by name, kind or variable" aria-label="Filter blocks" value={query} onChange={(event) => setQuery(event.target.value)} />
         <button type="button" disabled={current === 0} onClick={() => setPage(current - 1)}>Previous</button>
