@@ -11,7 +11,7 @@ import { Card } from "./Card";
 import { cardOf, labelsOf } from "./cards";
 import { useGestures, type Box, type Drag, type Point } from "./gestures";
 import { fitBounds, levelOf, MOST_CARDS, rim, visibleNodes, type Level } from "./lod";
-import { paint } from "./paint";
+import { paint, reach } from "./paint";
 import type { BuilderPart, Numbers } from "./part";
 import { CARD, type Place } from "./places";
 import { boundsOf, shifted, type Scene } from "./scene";
@@ -160,7 +160,10 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
   useFrame(() => {
     const context = prepareCanvas(canvas.current, size);
     if (!context) return;
-    const end = aims ? { x: scene.x[aimed!], y: scene.y[aimed!] } : toWorld(camera, pointer.x, pointer.y);
+    const below = connecting?.wants === "parent" ? 1 : -1;
+    const end = aims
+      ? { x: scene.x[aimed!], y: scene.y[aimed!] + below * reach(level) }
+      : toWorld(camera, pointer.x, pointer.y);
     paint(context, {
       scene, camera, level, visible, palette, selected, hovered,
       focused: nodeOf(state.focus),

@@ -60,7 +60,7 @@ export function Evidence({ part, valid }: { part: BuilderPart; valid: boolean })
     <section className="pcb-side-section" aria-label="Evidence" data-evaluated={numbers?.rev ?? ""}>
       <h3>Evidence</h3>
       {!valid && <p className="pcb-muted">Numbers come as soon as the circuit is valid.</p>}
-      {valid && error && <p className="pcb-muted">{error}</p>}
+      {valid && error && <p className="pcb-muted pcb-sentence">{error}</p>}
       {valid && answer && (
         <p className="pcb-answer" data-log={answer.log ?? ""}>
           <span>{answer.question}</span>

@@ -85,7 +85,7 @@ export function Weights({ part, block }: { part: BuilderPart; block: DraftBlock 
     <section className="pcb-weights" aria-label="Parameters" data-given={known.given}>
       <h3>{block.kind === "sum" ? "Weights" : "Parameters"}</h3>
       <p className="pcb-muted">
-        {known.given ? "Yours" : "Not given: random when it is trained; move one to give all"}
+        {known.given ? "Given" : "Not given: random when it is trained; move one to give all"}
         {known.tied > 0 && `; shared with ${known.tied} more`}.
       </p>
       {nodes > 1 && values && (

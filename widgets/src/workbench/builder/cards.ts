@@ -1,6 +1,6 @@
 // What a block's card or label says.
 
-import { count } from "../format";
+import { count, plural } from "../format";
 import type { CardProps } from "./Card";
 import { labelOf } from "./draft";
 import { familyText } from "./families";
@@ -53,7 +53,7 @@ function footText(part: BuilderPart, id: number): string {
   const children = block.children?.length ?? 0;
   if (!children) return "no children yet";
   const parameters = part.draft.parameterCount(block);
-  return block.kind === "sum" ? `${count(parameters)} ${parameters === 1 ? "weight" : "weights"}` : `${children} factors`;
+  return block.kind === "sum" ? `${count(parameters)} ${parameters === 1 ? "weight" : "weights"}` : plural(children, "factor");
 }
 
 /** Name and second line of a node, for the painted labels. */

@@ -80,7 +80,7 @@ function regions(context: CanvasRenderingContext2D, { scene, camera, palette }: 
 }
 
 /** How far an edge starts from the middle of a node. */
-const reach = (level: Level): number => (level === "cards" || level === "numbers" ? CARD.height / 2 : level === "shapes" ? RADIUS : 0);
+export const reach = (level: Level): number => (level === "cards" || level === "numbers" ? CARD.height / 2 : level === "shapes" ? RADIUS : 0);
 
 function edges(context: CanvasRenderingContext2D, picture: Picture): void {
   const { scene, camera, palette, selected, hovered, level } = picture;
