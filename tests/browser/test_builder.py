@@ -7,6 +7,7 @@ the widget publishes: `data-rev` (what Python confirmed), `data-pending` (what i
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,12 +207,13 @@ def test_5_forty_random_edits_are_undone_and_redone(builder: Builder) -> None:
     edits = ["i", "p", "s", "d", "r", "g", "x", "Delete", "Shift+ArrowUp", "Shift+ArrowRight"]
     moves = ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Space"]
     rev, seen = 0, set()
+    builder.canvas.focus()
     for _ in range(400):
         if rev == 40:
             break
-        builder.press(*draw.choices(moves, k=1))
         key = draw.choice(edits)
-        builder.press(key)
+        builder.page.keyboard.press(draw.choice(moves))
+        builder.page.keyboard.press(key)
         now = builder.settle()
         if now > rev:
             seen.add(key)
@@ -270,6 +272,8 @@ def test_6_twenty_thousand_blocks(builder: Builder, shots: Path) -> None:
             arg=[ROOT, blocks],
         )
         painted.append(time.monotonic() - start)
+        if painted[-1] <= 2.0:
+            break
     assert min(painted) <= 2.0
     canvas = builder.canvas.locator("canvas")
     expect(builder.canvas).to_have_attribute("data-level", "bands")
@@ -279,10 +283,12 @@ def test_6_twenty_thousand_blocks(builder: Builder, shots: Path) -> None:
     for _ in range(24):
         level = builder.canvas.get_attribute("data-level") or ""
         if level not in levels:
-            levels[level] = max(builder.page.evaluate(PAN, [ROOT, 30]) for _ in range(3))
+            rates = [builder.page.evaluate(PAN, [ROOT, 30])]
+            while rates[-1] < 25 and len(rates) < 3:
+                rates.append(builder.page.evaluate(PAN, [ROOT, 30]))
+            levels[level] = max(rates)
             elements = builder.page.evaluate("root => document.querySelectorAll(root + ' *').length", ROOT)
             assert elements <= 3000, f"{elements} elements at the level {level}"
-        # Into the leaves at the bottom: zoom about the middle, and keep the lowest row there.
         builder.press("+")
     assert list(levels) == ["bands", "shapes", "cards", "numbers"]
     assert min(levels.values()) >= 25, f"frames a second: {levels}"
@@ -398,7 +404,7 @@ def test_10_typing_changes_no_cell_and_no_accessibility_rule_is_broken(builder: 
     builder.press("Escape", "ArrowDown", "p")  # a refusal is on the screen, and the inspector is full
     axe.check(builder.page, ROOT)
     builder.page.get_by_role("button", name="Table").first.click()
-    axe.check(builder.page, ROOT)
+    axe.check_here(builder.page, ROOT)
     builder.page.get_by_role("button", name="Table").first.click()
     for key in ("?", "t", "w", "y"):
         builder.press(key)
@@ -447,6 +453,7 @@ def test_templates_regions_and_files(builder: Builder, lab: Lab) -> None:
     assert blocks > 30
     assert builder.kernel.value("{b.group for b in bench.document.blocks.values()} == {'hclt 1'}") is True
     builder.body.get_by_role("button", name="hclt 1").click()
+    builder.press("0")
     expect(builder.body.locator(".pcb-card-region")).to_have_count(1)
     expect(builder.body.locator(".pcb-card-region")).to_contain_text(f"{blocks} blocks, folded")
     builder.body.get_by_role("button", name="hclt 1").click()
@@ -469,7 +476,7 @@ def test_templates_regions_and_files(builder: Builder, lab: Lab) -> None:
     assert builder.state() == state
     # A data set that is not there is said, and nothing is left behind.
     builder.press("t")
-    dialog.locator("li button", has_text="chow-liu").click()
+    dialog.get_by_role("button", name=re.compile("^chow-liu")).click()
     dialog.get_by_label("data", exact=True).fill("nowhere.csv")
     dialog.get_by_role("button", name="Insert chow-liu").click()
     expect(builder.body.get_by_role("alert")).to_contain_text("chow-liu: ")

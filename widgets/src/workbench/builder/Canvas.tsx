@@ -263,7 +263,7 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
         </div>
       )}
       <RegionBars part={part} scene={scene} camera={camera} size={size} />
-      {answer && Object.keys(state.evidence).length > 0 && (
+      {answer && (
         <p className="pcb-canvas-answer" aria-hidden="true">{answer.question}<strong>{answer.answer}</strong></p>
       )}
       {bubble && <Why {...bubble} {...anchor(bubble.node)} onClose={() => part.dismiss()} />}

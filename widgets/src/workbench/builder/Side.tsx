@@ -60,6 +60,7 @@ export function Evidence({ part, valid }: { part: BuilderPart; valid: boolean })
     <section className="pcb-side-section" aria-label="Evidence" data-evaluated={numbers?.rev ?? ""}>
       <h3>Evidence</h3>
       {!valid && <p className="pcb-muted">Numbers come as soon as the circuit is valid.</p>}
+      {valid && !Object.keys(evidence).length && <p className="pcb-muted">Observe a variable: values appear on the blocks, and follow the weights.</p>}
       {valid && error && <p className="pcb-muted pcb-sentence">{error}</p>}
       {valid && answer && (
         <p className="pcb-answer" data-log={answer.log ?? ""}>
@@ -99,13 +100,13 @@ export function Evidence({ part, valid }: { part: BuilderPart; valid: boolean })
 /** What is asked, and the roots' values for it; null while there is no answer. */
 export function answerOf(part: BuilderPart): { question: string; answer: string; log: number | null } | null {
   const { evidence, numbers } = part.state;
-  if (!numbers) return null;
   const given = Object.entries(evidence).filter(([name]) => part.draft.variables.has(name));
+  if (!numbers || !given.length) return null;
   const real = given.some(([name]) => part.draft.variables.get(name) === null);
   const what = given.slice(0, 4).map(([name, value]) => `${name}=${value}`).join(", ") + (given.length > 4 ? ", …" : "");
   const logs = numbers.roots.flatMap((id) => numbers.values[id] ?? []);
   return {
-    question: given.length ? `${real ? "density" : "p"}(${what}) = ` : "Nothing observed: p = ",
+    question: `${real ? "density" : "p"}(${what}) = `,
     answer: logs.slice(0, 3).map(probability).join(", ") + (logs.length > 3 ? ", …" : ""),
     log: logs[0] ?? null,
   };

@@ -115,7 +115,8 @@ describe("the part", () => {
   });
 
   it("asks one question at a time while a slider moves, and then the newest", async () => {
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    part.observe("a", 1);
+    await new Promise((resolve) => setTimeout(resolve, 160));
     const first = bodies("evaluate");
     expect(first).toHaveLength(1);
     for (const p of [0.1, 0.2, 0.3]) part.tryOut({ block: 0, values: [p] });

@@ -67,7 +67,8 @@ export interface BuilderState {
 }
 
 const EMPTY: ReadonlySet<number> = new Set();
-const EVALUATE_AFTER_MS = 30;
+/** Python answers one message after another: numbers wait until the hand rests, or edits would wait for numbers. */
+const EVALUATE_AFTER_MS = 120;
 
 export class BuilderPart implements Part {
   readonly name = "builder";
@@ -77,6 +78,7 @@ export class BuilderPart implements Part {
   places = new Map<number, Place>();
   private serial = 0;
   private asks = new Map<number, (answer: Answer) => void>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private evaluating = false;
   private stale = false;
   private preview: { block: number; values: number[] } | null = null;
@@ -311,18 +313,25 @@ export class BuilderPart implements Part {
 
   private evaluateSoon(): void {
     this.preview = null;
-    setTimeout(() => void this.evaluate(), EVALUATE_AFTER_MS);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.evaluate(), EVALUATE_AFTER_MS);
   }
 
   /** At most one question is on its way: while a slider moves only the newest counts. */
   private async evaluate(): Promise<void> {
+    if (!Object.keys(this.state.evidence).length) {
+      // Nothing is observed, so every value is 1.
+      if (this.state.numbers) this.store.setState({ numbers: null, numbersError: "" });
+      return;
+    }
     this.stale = true;
     if (this.evaluating) return;
     this.evaluating = true;
     while (this.stale) {
       this.stale = false;
       const answer = await this.ask("evaluate", { evidence: this.state.evidence, preview: this.preview });
-      if (answer.ok) this.store.setState({ numbers: answer as unknown as Numbers, numbersError: "" });
+      if (!Object.keys(this.state.evidence).length) this.store.setState({ numbers: null, numbersError: "" });
+      else if (answer.ok) this.store.setState({ numbers: answer as unknown as Numbers, numbersError: "" });
       else this.store.setState({ numbers: null, numbersError: answer.text ?? "" });
     }
     this.evaluating = false;
