@@ -366,8 +366,8 @@ function RegionBars({ part, scene, camera, size }: { part: BuilderPart; scene: S
     const left = region.left * camera.scale + camera.x;
     const top = region.top * camera.scale + camera.y;
     const wide = (region.right - region.left) * camera.scale;
-    if (wide < 60 || left > size.width || left + wide < 0 || top > size.height || top < -24) return null;
     const folded = region.node !== null;
+    if ((wide < 60 && !folded) || left > size.width || left + wide < 0 || top > size.height || top < -24) return null;
     return (
       <button
         key={region.name}

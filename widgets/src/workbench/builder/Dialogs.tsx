@@ -8,7 +8,10 @@ export type DialogName = "commands" | "templates" | "open" | "save" | "source";
 
 export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ReactNode }) {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => ref.current?.showModal(), []);
+  useEffect(() => {
+    ref.current?.showModal(); // the first button has the focus now, and that is the one that closes
+    ref.current?.querySelector<HTMLElement>("form input, form button")?.focus();
+  }, []);
   return (
     <dialog
       ref={ref}
@@ -39,7 +42,7 @@ export function Commands({ list, onRun }: { list: Command[]; onRun: (command: Co
         if (first) onRun(first);
       }}
     >
-      <input type="search" autoFocus aria-label="Find a command" placeholder="Find a command; Enter runs the first" value={query} onChange={(event) => setQuery(event.target.value)} />
+      <input type="search" aria-label="Find a command" placeholder="Find a command; Enter runs the first" value={query} onChange={(event) => setQuery(event.target.value)} />
       <ul className="pcb-commands">
         {shown.map((command) => (
           <li key={command.title}>
@@ -131,7 +134,7 @@ export function FileDialog({ part, kind, onDone }: { part: BuilderPart; kind: "o
     >
       <label className="pcb-field">
         <span>File</span>
-        <input autoFocus value={path} placeholder="circuit.pcb" onChange={(event) => setPath(event.target.value)} />
+        <input value={path} placeholder="circuit.pcb" onChange={(event) => setPath(event.target.value)} />
       </label>
       <p className="pcb-muted">
         {kind === "save" ? "The circuit with its weights and places, as " : "Replaces what is here; undo brings it back. "}

@@ -26,7 +26,7 @@ export function cardOf(part: BuilderPart, scene: Scene, i: number, level: Level,
   const block = draft.get(id);
   const { names, more } = draft.chips(draft.scope.get(id)!, MOST_CHIPS);
   // Where nothing is observed every value is 1, and says nothing.
-  const observed = level === "numbers" && Object.keys(part.state.evidence).length > 0;
+  const observed = Object.keys(part.state.evidence).length > 0;
   const values = observed ? part.state.numbers?.values[id] : undefined;
   return {
     id,
@@ -35,16 +35,16 @@ export function cardOf(part: BuilderPart, scene: Scene, i: number, level: Level,
     units: scene.units[i],
     chips: names.join("\n"),
     more,
-    foot: values ? valuesText(values, scene.units[i]) : footText(part, id),
+    foot: values ? valuesText(values, scene.units[i], level === "numbers" ? MOST_VALUES : 1) : footText(part, id),
     root: tops.size === 1 ? tops.has(id) : draft.roots.includes(id),
     x,
     y,
   };
 }
 
-function valuesText(values: readonly (number | null)[], units: number): string {
-  const shown = values.slice(0, MOST_VALUES).map(probability).join("  ");
-  return `p ${shown}${units > MOST_VALUES ? " …" : ""}`;
+function valuesText(values: readonly (number | null)[], units: number, most: number): string {
+  const shown = values.slice(0, most).map(probability).join("  ");
+  return `p ${shown}${units > most ? " …" : ""}`;
 }
 
 function footText(part: BuilderPart, id: number): string {
@@ -64,6 +64,6 @@ export function labelsOf(part: BuilderPart, scene: Scene): (node: number) => [st
     const block = part.draft.blocks.get(id);
     if (!block) return ["", ""];
     const { names, more } = part.draft.chips(part.draft.scope.get(id)!, 2);
-    return [labelOf(block), `${scene.units[i]} × ${names.join(", ")}${more ? ` +${more}` : ""}`];
+    return [labelOf(block), `${scene.units[i]} × ${more ? `${more + 2} vars` : names.join(", ")}`];
   };
 }

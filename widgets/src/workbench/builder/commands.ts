@@ -49,8 +49,9 @@ export function commandsOf({ part, canvas, open, toggleTable, rename }: Surround
     { title: "Walk from block to block", keys: ["Arrows"] },
     { title: "Mark the block, and walk on", keys: ["Space"] },
     { title: "Move the selection", keys: ["Shift+Arrows"] },
-    { title: "Pan; select; move; connect from a port", keys: ["Drag"] },
-    { title: "Select with a box, or several by clicks", keys: ["Shift+Drag", "Shift+Click"] },
+    { title: "Pan, move, connect from a port", keys: ["Drag"] },
+    { title: "Select with a box", keys: ["Shift+Drag"] },
+    { title: "Select one more, or one less", keys: ["Shift+Click"] },
     { title: "Zoom", keys: ["Wheel", "Ctrl+Wheel"] },
     { title: "Give up, or select nothing", keys: ["Escape"] },
   ];

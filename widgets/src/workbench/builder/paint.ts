@@ -4,7 +4,7 @@ import type { Camera } from "../circuit/camera";
 import { SYMBOL, trace } from "../circuit/draw";
 import type { Palette } from "../theme";
 import { bands, visibleEdges, type Level } from "./lod";
-import { CARD } from "./places";
+import { CARD, STEP } from "./places";
 import { NODE_KINDS, type Scene } from "./scene";
 
 export interface Picture {
@@ -178,7 +178,8 @@ function labels(context: CanvasRenderingContext2D, picture: Picture): void {
     for (const [text, dy, weight, color] of [[name, 0, 600, palette.foreground], [rest, size * 1.15, 400, palette.muted]] as const) {
       context.font = `${weight} ${size}px ${palette.font}`;
       context.fillStyle = color;
-      const short = text.length > 14 ? `${text.slice(0, 13)}…` : text;
+      const most = Math.floor((STEP.x - (leaf ? 6 : 2 * RADIUS + 4)) / (0.5 * size)); // up to the neighbour
+      const short = text.length > most ? `${text.slice(0, most - 1)}…` : text;
       context.strokeText(short, x, y + dy);
       context.fillText(short, x, y + dy);
     }

@@ -42,7 +42,7 @@ export interface Scene {
 const NOWHERE: Bounds = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
 const REGION_AIR = 18;
 /** Painted labels of the lowest blocks lie below them. */
-const LABEL = 16;
+const LABEL = 24;
 
 export function buildScene(draft: Draft, places: Places, folded: ReadonlySet<string>): Scene {
   const regions = findRegions(draft);
