@@ -8,7 +8,7 @@ import { Pane } from "../Pane";
 import type { Kind } from "../protocol";
 import { selectBlocks, type Store } from "../store";
 import type { Palette } from "../theme";
-import { addAbove, addInput, disconnect, remove, toggleRegion, toggleRoot } from "./actions";
+import { addAbove, addInput, disconnect, remove, tidy, toggleRegion, toggleRoot } from "./actions";
 import { Canvas, type CanvasControls } from "./Canvas";
 import { commandsOf, keyOf, type Command } from "./commands";
 import { Commands, Dialog, FileDialog, Source, Templates, type DialogName } from "./Dialogs";
@@ -87,20 +87,7 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
       title="Builder"
       summary={summary(part)}
       tools={
-        <>
-          <button type="button" disabled={!state.undo} onClick={() => part.undo()} title={state.undo ? `Undo: ${state.undo} (Ctrl+Z)` : "Nothing to undo"}>↶ Undo</button>
-          <button type="button" disabled={!state.redo} onClick={() => part.redo()} title={state.redo ? `Redo: ${state.redo} (Ctrl+Shift+Z)` : "Nothing to redo"}>↷ Redo</button>
-          <button type="button" onClick={() => setDialog("templates")} title="Insert a template (T)">Template</button>
-          <button type="button" onClick={() => setDialog("open")} title="Open a file (O)">Open</button>
-          <button type="button" onClick={() => setDialog("save")} title="Save to a file (W)">Save</button>
-          <button type="button" onClick={() => setDialog("source")} title="The circuit as Python (Y)">Copy as Python</button>
-          {state.linked && (
-            <button type="button" disabled={wrong.length > 0} onClick={() => void compile()} title={wrong.length ? "There are problems yet" : "Compile it, and show it beside"}>Compile</button>
-          )}
-          <button type="button" onClick={() => commands.find((each) => each.keys[0] === "L")!.run!()} disabled={!scene.count} title="Lay everything out anew (L)">Tidy</button>
-          <button type="button" aria-pressed={table} onClick={() => setTable(!table)} title="The same blocks as a table (V)">Table</button>
-          <button type="button" onClick={() => setDialog("commands")} aria-label="Commands and keys" title="Commands and keys (?)">?</button>
-        </>
+        <Tools part={part} valid={wrong.length === 0} table={table} onTable={() => setTable(!table)} onOpen={setDialog} onCompile={() => void compile()} />
       }
     >
       <div
@@ -136,6 +123,35 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
       )}
     </Pane>
     </div>
+  );
+}
+
+interface ToolsProps {
+  part: BuilderPart;
+  valid: boolean;
+  table: boolean;
+  onTable: () => void;
+  onOpen: (dialog: DialogName) => void;
+  onCompile: () => void;
+}
+
+function Tools({ part, valid, table, onTable, onOpen, onCompile }: ToolsProps) {
+  const { undo, redo, linked } = useStore(part.store);
+  return (
+    <>
+      <button type="button" disabled={!undo} onClick={() => part.undo()} title={undo ? `Undo: ${undo} (Ctrl+Z)` : "Nothing to undo"}>↶ Undo</button>
+      <button type="button" disabled={!redo} onClick={() => part.redo()} title={redo ? `Redo: ${redo} (Ctrl+Shift+Z)` : "Nothing to redo"}>↷ Redo</button>
+      <button type="button" onClick={() => onOpen("templates")} title="Insert a template (T)">Template</button>
+      <button type="button" onClick={() => onOpen("open")} title="Open a file (O)">Open</button>
+      <button type="button" onClick={() => onOpen("save")} title="Save to a file (W)">Save</button>
+      <button type="button" onClick={() => onOpen("source")} title="The circuit as Python (Y)">Copy as Python</button>
+      {linked && (
+        <button type="button" disabled={!valid} onClick={onCompile} title={valid ? "Compile it, and show it beside" : "There are problems yet"}>Compile</button>
+      )}
+      <button type="button" onClick={() => tidy(part)} disabled={!part.draft.blocks.size} title="Lay everything out anew (L)">Tidy</button>
+      <button type="button" aria-pressed={table} onClick={onTable} title="The same blocks as a table (V)">Table</button>
+      <button type="button" onClick={() => onOpen("commands")} aria-label="Commands and keys" title="Commands and keys (?)">?</button>
+    </>
   );
 }
 
