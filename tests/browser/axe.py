@@ -55,3 +55,9 @@ def check(page: Page, selector: str = ".pcb-root") -> None:
         use_theme(page, dark)
         found += [f"{THEMES[dark]}: {text}" for text in violations(page, selector)]
     assert not found, "\n".join(found)
+
+
+def check_here(page: Page, selector: str) -> None:
+    """The same in the theme that is on: a dialog would close on the way through the menu."""
+    found = violations(page, selector)
+    assert not found, "\n".join(found)

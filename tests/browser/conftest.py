@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 
+from tests.browser.builder_page import NOTEBOOK, ROOT, Builder
+from tests.browser.kernel import Kernel
 from tests.browser.lab import Lab
 
 HERE = Path(__file__).parent
@@ -73,3 +75,30 @@ def shots() -> Path:
     folder = Path(os.environ.get("PCBENCH_SCREENSHOTS", "test-results"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def opened(context: BrowserContext, lab: Lab) -> Iterator[Builder]:
+    """One page for all tests of the builder: opening a lab is the slow part."""
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    # Here, or the tests of that file would be imported before pytest looks at them.
+    from tests.browser.test_workbench import run_all
+
+    run_all(page, lab, NOTEBOOK)
+    page.wait_for_selector(f"{ROOT} .pcb-builder[data-rev='0']", timeout=60_000)
+    kernel = Kernel(lab, NOTEBOOK)
+    kernel.run("import pcbench\nfrom pcbench_widgets import Document")
+    yield Builder(page, kernel)
+    kernel.close()
+    page.close()
+    assert failures == [], "a script on the page failed"
+
+
+@pytest.fixture
+def builder(opened: Builder) -> Builder:
+    opened.page.set_viewport_size({"width": 1500, "height": 1500})
+    opened.open("Document()")
+    return opened

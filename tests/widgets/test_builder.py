@@ -17,7 +17,7 @@ from pcbench.errors import CircuitError
 from pcbench_widgets import Document
 from pcbench_widgets.builder import Refusal
 from pcbench_widgets.builder.convert import state
-from pcbench_widgets.builder.draft import Draft
+from pcbench_widgets.builder.draft import Draft, problems
 from pcbench_widgets.builder.rules import apply
 from pcbench_widgets.builder.templates import templates
 
@@ -45,6 +45,8 @@ def test_operations_end_as_the_fixture_says(case: dict[str, Any]) -> None:
         assert state(draft) == before
     assert state(draft) == case["state"]
     assert list(draft.tops()) == case["tops"]
+    found = [[id, text] for id, text in problems(draft)]
+    assert sorted(found, key=lambda p: (-1 if p[0] is None else p[0], p[1])) == case["problems"]
     for id, facts in case["derived"].items():
         block = draft.blocks[int(id)]
         seen = {"nodes": draft.nodes[block.id], "scope": draft.names(draft.scope[block.id])}

@@ -15,14 +15,16 @@ import traitlets
 from pcbench.circuit import Circuit, describe
 
 from . import fallback, front_end, png
+from .builder import Document
+from .builder.part import BuilderPart
 from .device import TensorCoreText, device_of
 from .feed import RunFeed, RunLike
 from .part import Part
 from .protocol import Message, circuit_message, occupancy_message, program_message
 
-PARTS: tuple[type[Part], ...] = ()
+PARTS: tuple[type[Part], ...] = (BuilderPart,)
 """Views with a Python half of their own; each is a pane of its name."""
-PANES = ("circuit", "program", "training", *(part.name for part in PARTS))
+PANES = (*(part.name for part in PARTS), "circuit", "program", "training")
 SHOWN = ("circuit", "program", "training")
 TICK = 0.1
 """Seconds between two rounds of the publisher: at most ten messages of points a second, however fast the trainer is."""
@@ -129,6 +131,21 @@ class Workbench(anywidget.AnyWidget):
             self._feed = RunFeed(self._runs, run, self._post, TensorCoreText(device_of(self._program)))
             self._feed.sync(0, 0, 0)
         self._changed("run")
+
+    @property
+    def document(self) -> Document:
+        """The circuit under construction on the builder's canvas; edits from here appear there at once, and vice versa."""
+        return self._builder.document
+
+    @document.setter
+    def document(self, document: Document) -> None:
+        self._builder.document = document
+
+    @property
+    def _builder(self) -> BuilderPart:
+        part = self._parts[BuilderPart.name]
+        assert isinstance(part, BuilderPart)
+        return part
 
     @property
     def selected(self) -> tuple[int, ...]:
@@ -264,11 +281,26 @@ class Workbench(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        data["text/plain"] = fallback.text(self._described, self._layout)
-        picture = None if self._described is None else fallback.svg(self._described)
+        drawn = (part.still() for name, part in self._parts.items() if name in self.panes)
+        described = self._described or next((still for still in drawn if still is not None), None)
+        data["text/plain"] = fallback.text(described, self._layout)
+        picture = None if described is None else fallback.svg(described)
         if picture is not None:
             data["image/svg+xml"] = picture
         return data, metadata
+
+
+def build(start: Circuit | Document | None = None, *, height: int = 620) -> Workbench:
+    """The builder alone: an empty canvas, a circuit opened for editing, or a document that goes on::
+
+    bench = build()
+    bench  # draw; then
+    circuit = bench.document.circuit()
+    """
+    bench = Workbench(panes=["builder"], height=height)
+    if start is not None:
+        bench.document = Document.of(start) if isinstance(start, Circuit) else start
+    return bench
 
 
 def show(circuit: Circuit, *, height: int = 440) -> Workbench:

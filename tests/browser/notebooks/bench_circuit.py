@@ -36,3 +36,18 @@ def tree(variables=24):
         parts = merge(parts, level)
         level += 1
     return Circuit([SumBlock(parts, 1, name="root")], variables=names)
+
+
+def large(variables=1200):
+    """More than 20,000 blocks: several mixtures of each variable's leaves, multiplied and mixed up a tree of pairs."""
+    names = Variables.binary(variables)
+    columns = [mixtures([InputBlock(v, Bernoulli(), 2) for _ in range(6)]) for v in names]
+    while len(columns) > 1:
+        odd = columns[-1:] if len(columns) % 2 else []
+        pairs = zip(columns[::2], columns[1::2], strict=False)
+        columns = [mixtures([ProductBlock([x, y]) for x in a for y in b][:6]) for a, b in pairs] + odd
+    return Circuit([SumBlock(columns[0], 1)], variables=names)
+
+
+def mixtures(parts):
+    return [SumBlock(parts[a:b], 2) for a, b in ((0, 3), (3, 6), (1, 5))]

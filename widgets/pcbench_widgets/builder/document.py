@@ -18,7 +18,7 @@ from pcbench.errors import CircuitError
 from pcbench.io import Stored, load_file
 
 from .convert import change_to, circuit_of, state, values_state
-from .draft import Change, Draft, DraftBlock, Refusal, problems
+from .draft import Change, Draft, DraftBlock, Pair, Refusal, problems
 from .families import to_wire
 from .rules import apply
 from .source import source_of
@@ -181,7 +181,7 @@ class Document:
         self.apply("set_weights", {"id": id, "values": values})
 
     def move(self, moves: Mapping[int, tuple[float, float]]) -> None:
-        """Positions in the picture: x to the right, y downwards, one row 86 apart from the next."""
+        """Positions in the picture: x to the right, y downwards, one row 112 below the other."""
         self.apply("move", {"moves": [[id, x, y] for id, (x, y) in moves.items()]})
 
     def set_root(self, *ids: int) -> None:
@@ -197,19 +197,19 @@ class Document:
         self.apply("insert_template", {"name": name, "options": options})
         return list(self._done[-1][1].blocks)
 
-    def insert(self, circuit: Circuit, group: str | None = None) -> list[int]:
+    def insert(self, circuit: Circuit, group: str | None = None, op: str | None = None) -> list[int]:
         """The blocks of a circuit beside what is here; variables of one name are the same variable."""
         with self._lock:
-            self._commit("insert", self._insertion(circuit, group))
+            label = "insert" if group is None else f"insert {group}"
+            self._commit(label, self._insertion(circuit, group), op)
             return list(self._done[-1][1].blocks)
 
     def apply(self, kind: str, args: Mapping[str, Any], op: str | None = None) -> None:
         """One operation as it travels; raises `Refusal` and changes nothing where it is not legal."""
         with self._lock:
             if kind == "insert_template":
-                name, options = str(args.get("name")), args.get("options", {})
-                label = self._free_group(name)
-                self._commit(f"insert {name}", self._insertion(template(name, options), label), op)
+                name = str(args.get("name"))
+                self.insert(template(name, args.get("options", {})), self.free_group(name), op)
             else:
                 change = apply(self._draft, kind, args)
                 self._record(kind.replace("_", " "), change, op)
@@ -247,6 +247,21 @@ class Document:
     def load(cls, path: str | Path) -> Document:
         """The circuit in a file of any known format, a model's with what it learnt; positions where they were saved."""
         return cls._of_stored(load_file(path))
+
+    def open(self, path: str | Path) -> None:
+        """Replaces everything here by what a file holds, as one edit that `undo` takes back."""
+        other = Document.load(path)
+        with self._lock:
+            ids = {id: self._free_id() for id in other._draft.blocks}
+            blocks: dict[int, Pair] = {id: (block, None) for id, block in self._draft.blocks.items()}
+            for id, block in other._draft.blocks.items():
+                moved = replace(block, id=ids[id], children=tuple(ids[child] for child in block.children))
+                blocks[moved.id] = (None, moved)
+                if id in other.placed:
+                    self.placed[moved.id] = other.placed[id]
+            roots = tuple(ids[id] for id in other._draft.roots)
+            variables = (self._draft.variables, other._draft.variables)
+            self._commit("open a file", Change(blocks, variables, (self._draft.roots, roots)))
 
     @classmethod
     def _of_stored(cls, stored: Stored) -> Document:
@@ -304,7 +319,8 @@ class Document:
         id, self._next = self._next, self._next + 1
         return id
 
-    def _free_group(self, name: str) -> str:
+    def free_group(self, name: str) -> str:
+        """A name for a region that no region has."""
         taken = {block.group for block in self._draft.blocks.values()}
         return next(label for i in range(1, len(taken) + 2) if (label := f"{name} {i}") not in taken)
 

@@ -1,9 +1,12 @@
 // The parts of a workbench; a new one is a file and a line here, and a line in PARTS of pcbench_widgets/workbench.py.
 
+import { BuilderPart } from "./builder/part";
 import type { MakePart, Parts, Post } from "./part";
 import type { Send } from "./store";
 
-const PARTS: Record<string, MakePart> = {};
+const PARTS: Record<string, MakePart> = {
+  builder: (post) => new BuilderPart(post),
+};
 
 export function makeParts(send: Send): Parts {
   const post = (part: string): Post => (body, buffers) => send({ type: "part", part, body }, buffers);

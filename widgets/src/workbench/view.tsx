@@ -2,6 +2,7 @@
 
 import { useRef, useState, type ComponentType, type FocusEvent } from "react";
 import { useStore } from "zustand";
+import { BuilderPane } from "./builder/BuilderPane";
 import { CircuitPane } from "./circuit/CircuitPane";
 import { ImageStrip } from "./ImageStrip";
 import { ProgramPane } from "./program/ProgramPane";
@@ -16,6 +17,7 @@ interface PaneProps {
 
 /** Every pane, in the order of the screen: its name in `panes`, its title, and what draws it. */
 const PANES = {
+  builder: ["Builder", BuilderPane],
   circuit: ["Circuit", CircuitPane],
   program: ["Layout", ProgramPane],
   training: ["Training", TrainingPane],

@@ -73,6 +73,8 @@ export class Draft {
   readonly open = new Set<number>();
   readonly nodes = new Map<number, number>();
   private readonly bits = new Map<string, bigint>();
+  /** Variables by bit. */
+  private named: string[] = [];
 
   get(id: unknown): DraftBlock {
     const block = typeof id === "number" ? this.blocks.get(id) : undefined;
@@ -82,7 +84,10 @@ export class Draft {
 
   /** Makes a change, without a question; gives the blocks whose number of nodes became another. */
   put(change: Change): Set<number> {
-    if (change.variables) this.variables = change.variables[1];
+    if (change.variables) {
+      this.variables = change.variables[1];
+      for (const name of this.variables.keys()) this.bit(name); // chips come in the order of the columns
+    }
     if (change.roots) this.roots = change.roots[1];
     for (const [id, [before, after]] of change.blocks) {
       if (before) for (const child of childrenOf(before)) this.parents.get(child)?.delete(id);
@@ -178,6 +183,17 @@ export class Draft {
 
   members(scope: bigint): string[] {
     return [...this.variables.keys()].filter((name) => (scope >> this.bit(name)) & 1n);
+  }
+
+  /** The first few variables of a scope, and how many more there are; quick for thousands of variables too. */
+  chips(scope: bigint, most: number): { names: string[]; more: number } {
+    if (this.named.length !== this.bits.size) this.named = [...this.bits.keys()];
+    const names: string[] = [];
+    let rest = scope;
+    for (; rest && names.length < most; rest &= rest - 1n) names.push(this.named[(rest & -rest).toString(2).length - 1]);
+    let more = 0;
+    for (const digit of rest.toString(16)) for (let d = parseInt(digit, 16); d; d &= d - 1) more++;
+    return { names, more };
   }
 
   /** A scope for messages: at most six names. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import cases from "../../../../tests/widgets/ops.json";
 import { childrenOf, Draft, inverse, Refusal, type Change } from "./draft";
+import { problems } from "./problems";
 import { apply, whyNot, type Args } from "./rules";
 
 /** As Python writes it. */
@@ -22,7 +23,7 @@ function refusal(draft: Draft, kind: string, args: Args): Refusal | null {
 /** The texts are the same but for the way in which the languages quote a value that makes no sense. */
 const plain = (text: string) => text.replace(/got .*$/s, "got …");
 
-describe.each(cases)("$title", ({ ops, state: expected, derived, tops }) => {
+describe.each(cases)("$title", ({ ops, state: expected, derived, tops, problems: wrong }) => {
   it("ends where Python ends, and refuses for the same reasons", () => {
     const draft = new Draft();
     for (const op of ops as { kind: string; args: Args; refused?: string; node?: number | null }[]) {
@@ -37,6 +38,8 @@ describe.each(cases)("$title", ({ ops, state: expected, derived, tops }) => {
     }
     expect(JSON.parse(JSON.stringify(state(draft)))).toEqual(expected);
     expect(draft.tops()).toEqual(tops);
+    const found = problems(draft).sort((a, b) => (a.id ?? -1) - (b.id ?? -1) || (a.text < b.text ? -1 : 1));
+    expect(found.map(({ id, text }) => [id, text])).toEqual(wrong);
     for (const [id, facts] of Object.entries(derived)) {
       const block = draft.get(Number(id));
       const seen = { nodes: draft.nodes.get(block.id), scope: draft.names(draft.scope.get(block.id)!), parameters: draft.parameterCount(block) };

@@ -181,8 +181,8 @@ function Canvas({ store, palette, circuit, placement }: CanvasProps) {
 }
 
 /** React listens to the wheel passively, and then the page would scroll along. Scrolling needs no key; zooming does. */
-function useWheel(
-  canvas: React.RefObject<HTMLCanvasElement | null>,
+export function useWheel(
+  canvas: React.RefObject<HTMLElement | null>,
   onZoom: (factor: number, at: { x: number; y: number }) => void,
 ): void {
   const latest = useRef(onZoom);

@@ -39,7 +39,7 @@ export function hit(circuit: Circuit, placement: Placement, x: number, y: number
   return best;
 }
 
-function trace(context: CanvasRenderingContext2D, kind: Kind, x: number, y: number, r: number): void {
+export function trace(context: CanvasRenderingContext2D, kind: Kind, x: number, y: number, r: number): void {
   if (kind === "sum") {
     context.moveTo(x + r, y);
     context.arc(x, y, r, 0, 2 * Math.PI);

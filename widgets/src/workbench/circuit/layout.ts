@@ -22,6 +22,8 @@ export const GAP_X = 92;
 export const GAP_Y = 86;
 const WRAP_GAP_Y = 66;
 const SWEEPS = 6;
+/** From so many edges on, sweeps cost more time than they save crossings that one could see. */
+const [LARGE, SWEEPS_OF_LARGE] = [12_000, 2];
 
 interface Adjacency {
   start: Int32Array;
@@ -176,7 +178,8 @@ export function layout(graph: Graph): Placement {
   for (const row of rows) row.forEach((block, i) => (position[block] = (i + 0.5) / row.length));
   let best = rows.map((row) => [...row]);
   let fewest = crossings(graph, layer, position);
-  for (let round = 0; round < SWEEPS && fewest > 0; round++) {
+  const rounds = graph.edges.length / 2 > LARGE ? SWEEPS_OF_LARGE : SWEEPS;
+  for (let round = 0; round < rounds && fewest > 0; round++) {
     sweep(rows, round % 2 === 0 ? children : parents, position, round % 2 === 0);
     const now = crossings(graph, layer, position);
     if (now < fewest) {
