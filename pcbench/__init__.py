@@ -1,6 +1,6 @@
 """pcbench: build, compile, train, query and watch probabilistic circuits."""
 
-from . import datasets, structures
+from . import datasets, nn, structures
 from .circuit import (
     Block,
     BlockSparse,
@@ -73,6 +73,7 @@ __all__ = [
     "marginal",
     "mini_batch_em",
     "mpe",
+    "nn",
     "sample",
     "save",
     "save_model",

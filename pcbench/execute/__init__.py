@@ -2,6 +2,7 @@
 
 from .downward import downward
 from .evidence import Batch, Data, Evidence
+from .gradient import Spaces, Targets, differentiable_log_likelihood
 from .max_product import max_product
 from .maximise import maximise
 from .model import Model, Parameters
@@ -20,9 +21,12 @@ __all__ = [
     "Evidence",
     "Model",
     "Parameters",
+    "Spaces",
     "Statistics",
+    "Targets",
     "WeightMap",
     "Workspace",
+    "differentiable_log_likelihood",
     "downward",
     "draw",
     "expectation",
