@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..execute import Evidence, Model, Statistics, Workspace, forward, maximise
+from ..execute import Evidence, Model, Statistics, Workspace, forward
 from ..telemetry import MemoryMeter, StepClock, Throughput
 from . import checkpoint
 from .control import Control
-from .em import accumulate, batch_bounds
+from .em import batch_bounds
 from .events import EventLog, Kind
 from .plan import Plan
 from .position import Best, Place, Position
@@ -24,6 +24,7 @@ class Trainer:
 
     def __init__(self, plan: Plan, control: Control, log: EventLog, place: Place, clock: StepClock) -> None:
         self._plan, self._control, self._log, self._place, self._clock = plan, control, log, place, clock
+        self._learner = plan.method.learner(place.position.model, place.position.memory)
         self._statistics = Statistics.zeros(plan.program)
         self._workspace = Workspace()
         self._spare: Model | None = None
@@ -90,17 +91,20 @@ class Trainer:
                 return False
             evidence, numbers = self._rows(position.epoch, batch)
             clock.lap("data")
-            total += accumulate(position.model, evidence, numbers, statistics, self._workspace, clock.lap)
+            total += self._learner.gather(position.model, evidence, numbers, statistics, self._workspace, clock.lap)
             rows += len(evidence)
             clock.lap("other")
         step_size = plan.method.step_size(position.step, plan.total_steps)
         spare, self._spare = self._spare, None
-        model = maximise(position.model, statistics, step_size, plan.method.pseudocount, spare)
+        model = self._learner.update(position.model, statistics, step_size, spare)
+        # A copy costs as much as the step itself; only checkpoints need what a learner remembers.
+        memory = None if plan.checkpoint is None else self._learner.remember()
         clock.lap("update")
         self._spare = self._place.advance(
             dataclasses.replace(
                 position,
                 model=model,
+                memory=memory,
                 step=position.step + 1,
                 batch=last,
                 epoch_ll=position.epoch_ll + total,

@@ -13,8 +13,8 @@ from ..errors import DataError, OptionError
 from ..execute import Evidence
 from ..scope import Finite, Variables
 
-#: Variables by name or column, and a tensor ``[B, C]`` or ``[C]`` for each.
-Soft: TypeAlias = Mapping[str | int, Tensor]
+#: Variables by name or column, and a tensor ``[B, C]`` or ``[C]`` for each (checked by hand, with the variable named).
+Soft: TypeAlias = Mapping[str | int, object]
 
 
 def with_soft(evidence: Evidence, soft: Soft | None, log_soft: Soft | None, circuit: Circuit) -> tuple[Evidence, Tensor | None]:
@@ -42,7 +42,7 @@ def with_soft(evidence: Evidence, soft: Soft | None, log_soft: Soft | None, circ
             _check_logs(tensor, circuit.variables, variable.index)
             peak = tensor.detach().amax(-1, keepdim=True)
             peak = torch.where(torch.isfinite(peak), peak, 0.0)  # nothing is possible: stays so
-            merged[variable.index] = (tensor - peak).exp()
+            merged[variable.index] = (tensor.double() - peak).exp()  # e^-200 is zero in float32
             reached = torch.tensor([bool(r.scope >> variable.index & 1) for r in circuit.roots for _ in range(r.nodes)])
             part = peak.double().view(-1, 1) * reached.to(peak.device)
             rest = part if rest is None else rest + part
