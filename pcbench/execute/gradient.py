@@ -86,7 +86,8 @@ def differentiable_log_likelihood(
     tensors = [*evidence.soft.values(), *targets.sums.values(), *targets.leaves.values()]
     if not (torch.is_grad_enabled() and any(t.requires_grad for t in [evidence.values, *tensors])):
         space = spaces.take()
-        plain = forward(Model(program, parameters), evidence, space).to(program.device)
+        with torch.autocast(program.device.type, enabled=False):
+            plain = forward(Model(program, parameters), evidence, space).to(program.device)
         spaces.give_back(space)
         return plain
     call = _Call(program, parameters, soft, tuple(targets.sums), tuple(targets.leaves), spaces)

@@ -27,8 +27,8 @@ class CircuitModule(nn.Module):
     ``to()``. Its parameters are unconstrained: one number for each sum edge, of which the weights are the softmax;
     probabilities of leaves as logits, variances as logarithms above their bound. There is one tensor for each table of the
     compiled program (``sum_0``, ``leaf_0``, …), not one for each block. What is tied moves together, and collects the
-    gradients of all its places. A :class:`~pcbench.Parameter` with ``trainable=False`` is a buffer and gets no gradient;
-    so is what stands at its border in the first place: weights of zero, probabilities of 0 and 1.
+    gradients of all its places. A :class:`~pcbench.Parameter` with ``trainable=False`` is a buffer and gets no gradient.
+    What stands at its border in the first place stays there: weights of zero, probabilities of 0 and 1.
 
     Args:
         model: a model to start from (not changed), or a program or circuit, whose parameters are then made as by
