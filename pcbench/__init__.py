@@ -1,6 +1,6 @@
 """pcbench: build, compile, train, query and watch probabilistic circuits."""
 
-from . import datasets, structures
+from . import datasets, nn, structures
 from .circuit import (
     Block,
     BlockSparse,
@@ -22,7 +22,7 @@ from .distributions import FAMILIES, Bernoulli, Binomial, Categorical, Distribut
 from .execute import Evidence, Model
 from .execute.files import load, load_model, save, save_model
 from .io import from_pyjuice
-from .learn import EM, Constant, Cosine, Event, MiniBatchEM, OneCycle, Power, Run, fit, full_batch_em, mini_batch_em
+from .learn import EM, Constant, Cosine, Event, Gradient, MiniBatchEM, OneCycle, Power, Run, fit, full_batch_em, mini_batch_em
 from .queries import conditional, conditional_log_likelihood, log_likelihood, marginal, mpe, sample
 from .scope import Finite, Real, Variable, Variables
 
@@ -43,6 +43,7 @@ __all__ = [
     "Evidence",
     "Finite",
     "Gaussian",
+    "Gradient",
     "InputBlock",
     "MiniBatchEM",
     "Model",
@@ -73,6 +74,7 @@ __all__ = [
     "marginal",
     "mini_batch_em",
     "mpe",
+    "nn",
     "sample",
     "save",
     "save_model",

@@ -68,10 +68,15 @@ main.add_command(bench)
 @click.option("--epochs", type=click.IntRange(1), default=20, show_default=True, help="Passes over the training rows.")
 @click.option("--batch-size", type=click.IntRange(1), default=512, show_default=True, help="Rows at once.")
 @click.option(
-    "--method", default="mini-batch-em", show_default=True, help="em (one step a pass) or mini-batch-em (one a batch)."
+    "--method",
+    default="mini-batch-em",
+    show_default=True,
+    help="em (one step a pass), mini-batch-em (one a batch), gradient (Adam).",
 )
-@click.option("--step-size", type=float, help="First step of mini-batch-em; falls to a twentieth. [default: 0.4]")
-@click.option("--pseudocount", type=float, default=0.1, show_default=True, help="Rows of even evidence added at every node.")
+@click.option(
+    "--step-size", type=float, help="First step of mini-batch-em, gradient; falls to a twentieth. [default: 0.4, 0.1]"
+)
+@click.option("--pseudocount", type=float, default=0.1, show_default=True, help="EM: rows of even evidence added to nodes.")
 @click.option("--valid", help="Validation rows: a file, a fraction of the training rows, or none. [default: own, or 0.1]")
 @click.option("--test", "test_file", help="A file of test rows.")
 @click.option("--patience", type=click.IntRange(1), help="Stop after so many epochs without a better validation.")
@@ -166,7 +171,7 @@ def _evidence(dataset: Dataset, part: str) -> Evidence | None:
 
 
 def _method(name: str, step_size: float | None, pseudocount: float) -> Any:
-    from .learn import EM, METHODS, Cosine, MiniBatchEM
+    from .learn import EM, METHODS, Cosine, Gradient, MiniBatchEM
 
     if name == MiniBatchEM.name:
         return MiniBatchEM(Cosine() if step_size is None else Cosine(step_size, step_size / 20), pseudocount)
@@ -174,6 +179,9 @@ def _method(name: str, step_size: float | None, pseudocount: float) -> Any:
         if step_size is not None:
             raise OptionError(f"--step-size {step_size}: the method em has none; take --method mini-batch-em")
         return EM(pseudocount)
+    if name == Gradient.name:
+        first = 0.1 if step_size is None else step_size
+        return Gradient(learning_rate=Cosine(first, first / 20))
     raise OptionError(f"--method {name}: there is no such method; {suggest(name, [m.name for m in METHODS])}")
 
 

@@ -67,6 +67,16 @@ def test_train_reports_and_saves(trained: tuple[Path, str]) -> None:
     assert mean > -7.5
 
 
+def test_train_by_gradients(tmp_path: Path) -> None:
+    path = tmp_path / "nltcs.pcb"
+    run("train", "nltcs", *TINY, "--method", "gradient", "--step-size", "0.2", "--out", path)
+    method = load_file(path).notes["method"]
+    assert (method["name"], method["optimiser"], method["learning_rate"]["start"]) == ("gradient", "adam", 0.2)
+    test = nltcs().test
+    assert test is not None
+    assert float(pcb.log_likelihood(load_model(path), test).mean()) > -7.5
+
+
 def test_show_and_explain(model: Path) -> None:
     shown = run("show", model).output
     for word in ("16 variables", "smooth", "decomposable", "structured-decomposable", "deterministic", "hclt", "float32"):

@@ -81,6 +81,26 @@ class Distribution(abc.ABC):
     def invalid(self, parameters: Tensor) -> str | None:
         """Why ``parameters`` ``[..., S, N]`` are not parameters of this family; ``None`` when they are."""
 
+    # -- gradients ----------------------------------------------------------------------------------------------------
+    def free(self, parameters: Tensor) -> Tensor:
+        """Unconstrained coordinates, for optimisers: ``[..., S, N]`` → ``[..., F, N]``.
+
+        Any real numbers are coordinates of some parameters. A parameter on its border (a probability of 0 or 1) has an
+        infinite coordinate; learning by gradients leaves it there.
+        """
+        raise QueryError(f"{self.name} leaves have no unconstrained coordinates, so no gradient can change them; train by EM")
+
+    def from_free(self, free: Tensor) -> Tensor:
+        """The inverse of :meth:`free`, differentiable: ``[..., F, N]`` → ``[..., S, N]``."""
+        raise QueryError(f"{self.name} leaves have no unconstrained coordinates, so no gradient can change them; train by EM")
+
+    def free_log_table(self, free: Tensor, domain: Finite) -> Tensor:
+        """:meth:`log_table` of ``from_free(free)``, differentiable: ``[..., F, N]`` → ``[..., C, N]``.
+
+        Families say it directly where the detour by probabilities would round to 0 or 1.
+        """
+        return self.log_table(self.from_free(free), domain)
+
     # -- answers ------------------------------------------------------------------------------------------------------
     @abc.abstractmethod
     def mode(self, parameters: Tensor) -> Tensor:

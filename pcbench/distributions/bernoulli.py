@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..scope import Domain, Finite
@@ -44,6 +45,15 @@ class Bernoulli(Distribution):
 
     def prior_moments(self, parameters: Tensor) -> Tensor:
         return parameters.new_full((1, 1), 0.5)
+
+    def free(self, parameters: Tensor) -> Tensor:
+        return torch.logit(parameters.clamp(0, 1))
+
+    def from_free(self, free: Tensor) -> Tensor:
+        return torch.sigmoid(free)
+
+    def free_log_table(self, free: Tensor, domain: Finite) -> Tensor:
+        return torch.cat((F.logsigmoid(-free), F.logsigmoid(free)), -2)
 
     def initial(self, nodes: int, generator: torch.Generator, column: Tensor | None = None) -> Tensor:
         raw = torch.rand(1, nodes, generator=generator, dtype=torch.float64)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import CircuitError, hinted_class
@@ -40,12 +41,16 @@ class Binomial(Distribution):
 
     def log_density(self, parameters: Tensor, values: Tensor) -> Tensor:
         x = values.to(parameters.dtype).unsqueeze(-1)
-        n = torch.as_tensor(float(self.trials), dtype=torch.float64, device=values.device)
-        xd = x.double()
-        choose = (torch.lgamma(n + 1) - torch.lgamma(xd + 1) - torch.lgamma(n - xd + 1)).to(parameters.dtype)
+        choose = self._log_choose(x)
         # xlogy and xlog1py are 0 at 0·log 0, so θ ∈ {0, 1} is exact.
         mass: Tensor = choose + torch.xlogy(x, parameters) + torch.special.xlog1py(self.trials - x, -parameters)
         return mass
+
+    def _log_choose(self, x: Tensor) -> Tensor:
+        """log C(trials, x), computed in float64."""
+        n = torch.as_tensor(float(self.trials), dtype=torch.float64, device=x.device)
+        xd = x.double()
+        return (torch.lgamma(n + 1) - torch.lgamma(xd + 1) - torch.lgamma(n - xd + 1)).to(x.dtype)
 
     def sufficient(self, values: Tensor) -> Tensor:
         return values.unsqueeze(-1)
@@ -58,6 +63,19 @@ class Binomial(Distribution):
 
     def prior_moments(self, parameters: Tensor) -> Tensor:
         return parameters.new_full((1, 1), self.trials / 2)
+
+    def free(self, parameters: Tensor) -> Tensor:
+        return torch.logit(parameters.clamp(0, 1))
+
+    def from_free(self, free: Tensor) -> Tensor:
+        return torch.sigmoid(free)
+
+    def free_log_table(self, free: Tensor, domain: Finite) -> Tensor:
+        x = torch.arange(domain.size, device=free.device, dtype=free.dtype)[:, None]
+        # Where a count is zero its logarithm does not matter, not even an infinite one (0 · −∞ would be NaN).
+        hits = torch.where(x > 0, x * F.logsigmoid(free), 0.0)
+        misses = torch.where(x < self.trials, (self.trials - x) * F.logsigmoid(-free), 0.0)
+        return self._log_choose(x) + hits + misses
 
     def initial(self, nodes: int, generator: torch.Generator, column: Tensor | None = None) -> Tensor:
         raw = torch.rand(1, nodes, generator=generator, dtype=torch.float64)

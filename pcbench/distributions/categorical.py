@@ -62,6 +62,15 @@ class Categorical(Distribution):
     def prior_moments(self, parameters: Tensor) -> Tensor:
         return parameters.new_full((1, 1), 1.0 / self.size)
 
+    def free(self, parameters: Tensor) -> Tensor:
+        return parameters.log()
+
+    def from_free(self, free: Tensor) -> Tensor:
+        return torch.softmax(free, -2)
+
+    def free_log_table(self, free: Tensor, domain: Finite) -> Tensor:
+        return torch.log_softmax(free, -2)
+
     def initial(self, nodes: int, generator: torch.Generator, column: Tensor | None = None) -> Tensor:
         raw = torch.rand(self.size, nodes, generator=generator, dtype=torch.float64) + 0.05
         if column is not None:

@@ -60,6 +60,15 @@ class Gaussian(Distribution):
         variance = (moments[..., 1, :] - mean.square()).clamp_(min=self.min_variance)
         return torch.stack((mean, variance), -2)
 
+    def free(self, parameters: Tensor) -> Tensor:
+        """Mean, and the log of what the variance has above its bound (at least a thousandth of the bound: gradients must
+        find a way back from there)."""
+        above = (parameters[..., 1, :] - self.min_variance).clamp(min=1e-3 * self.min_variance)
+        return torch.stack((parameters[..., 0, :], above.log()), -2)
+
+    def from_free(self, free: Tensor) -> Tensor:
+        return torch.stack((free[..., 0, :], self.min_variance + free[..., 1, :].exp()), -2)
+
     def initial(self, nodes: int, generator: torch.Generator, column: Tensor | None = None) -> Tensor:
         noise = torch.randn(nodes, generator=generator, dtype=torch.float64)
         if column is None:

@@ -3,6 +3,7 @@
 from .downward import downward
 from .evidence import Batch, Data, Evidence
 from .fused_update import updates_alone
+from .gradient import Spaces, Targets, differentiable_log_likelihood
 from .max_product import max_product
 from .maximise import maximise
 from .model import Model, Parameters
@@ -23,9 +24,12 @@ __all__ = [
     "Evidence",
     "Model",
     "Parameters",
+    "Spaces",
     "Statistics",
+    "Targets",
     "WeightMap",
     "Workspace",
+    "differentiable_log_likelihood",
     "downward",
     "draw",
     "em_step",

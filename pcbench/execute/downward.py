@@ -31,7 +31,7 @@ def downward(act: Activations, seeds: Tensor | None = None, statistics: Statisti
 
     Args:
         act: from :func:`~pcbench.execute.upward.upward` with ``keep_elements=True``; its elements are overwritten.
-        seeds: flow into each root node, ``[B, outputs]``; by default 1 for every root node.
+        seeds: flow into each root node, ``[B, outputs]``, of either sign; by default 1 for every root node.
             Rows whose likelihood is zero send no flow.
         statistics: added to; what they hold is overwritten when they come from no rows.
     """
@@ -152,7 +152,7 @@ def _add_exact_flows(
 ) -> None:
     """Flows of the nodes that were computed by a log-sum-exp of their own."""
     kernel = act.program.sum_tables[layer.table].choice.kernel
-    low = ((y < math.log(tiny(act.dtype))) & (y > -torch.inf) & (flow > 0)).nonzero(as_tuple=True)
+    low = ((y < math.log(tiny(act.dtype))) & (y > -torch.inf) & (flow != 0)).nonzero(as_tuple=True)
     for (g, s, n), terms in exact_terms(act, layer, a, b, log_elements(act, layer, a, b), low):
         share = torch.exp(terms - y[g, s, n][:, None]).mul_(flow[g, s, n][:, None])
         x.index_put_((g, s), share, accumulate=True)

@@ -42,7 +42,7 @@ def _leaf_values(model: Model, batch: Batch, block: InputBlock) -> Tensor:
     if soft is None:
         return lookup.view(-1, block.nodes)[codes[use]].double().cpu()
     row = int(model.program.leaf_tables[table].rows[use])
-    values = (soft.to(lookup.dtype) @ lookup[row, : soft.shape[-1]].exp()).log().double()
+    values = (soft.double() @ lookup[row, : soft.shape[-1]].double().exp()).log()
     return values.expand(batch.size, block.nodes).cpu()
 
 

@@ -281,7 +281,8 @@ def _load_leaf(act: Activations, leaf: LeafFactor, a: int, b: int, out: Tensor) 
             likelihood = act.batch.soft.get(int(layout.variables[use]))
             if likelihood is not None:
                 logs = table[layout.rows[use], : likelihood.shape[-1]]
-                out[i] = act.rule.soft(likelihood.to(logs.dtype).view(-1, len(logs)), logs)
+                # In float64: a network may well find one value e^-200 times as likely as another.
+                out[i] = act.rule.soft(likelihood.double().view(-1, len(logs)), logs.double())
 
 
 def _apply_exactly(act: Activations, layer: SumLayer, a: int, b: int, y: Tensor) -> None:

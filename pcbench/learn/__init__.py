@@ -1,9 +1,9 @@
-"""Learning: EM on all rows or on batches, step-size schedules, and the loop with its events, checkpoints and handle."""
+"""Learning: EM on all rows or on batches, gradients, schedules, and the loop with its events, checkpoints and handle."""
 
 from .em import EMStep, full_batch_em, mini_batch_em
 from .events import KINDS, Event
 from .fit import fit
-from .method import EM, METHODS, Method, MiniBatchEM
+from .method import EM, METHODS, Gradient, Method, MiniBatchEM
 from .run import Run
 from .schedule import SCHEDULES, Constant, Cosine, OneCycle, Power, Schedule
 
@@ -16,6 +16,7 @@ __all__ = [
     "Cosine",
     "EMStep",
     "Event",
+    "Gradient",
     "Method",
     "MiniBatchEM",
     "OneCycle",

@@ -21,6 +21,7 @@ from ..errors import DataError, FileFormatError, OptionError, ParameterError
 from ..execute import Model
 from ..io import load_state, save_state
 from .events import KINDS, Event, EventLog
+from .learner import Memory
 from .plan import Plan, fingerprint
 from .position import Best, Position
 
@@ -37,6 +38,9 @@ def save(path: Path, plan: Plan, position: Position, log: EventLog) -> None:
     best = position.best
     if best is not None and best.model is not position.model:
         tensors |= _parameters("best", best.model)
+    memory = position.memory
+    if memory is not None:
+        tensors |= {f"memory.{name}": value for name, value in memory.tensors.items()}
     events = log.since()
     history, names, texts = _pack_events(events)
     meta = {
@@ -61,6 +65,7 @@ def save(path: Path, plan: Plan, position: Position, log: EventLog) -> None:
             "step": best.step,
             "epoch": best.epoch,
         },
+        "memory": None if memory is None else dict(memory.meta),
         "elapsed": log.elapsed,
         "metrics": names,
         "texts": texts,
@@ -151,7 +156,15 @@ def _position(program: Program, tensors: dict[str, Tensor], meta: dict[str, Any]
     if at is not None:
         kept = model if at["is_model"] else _model(program, tensors, "best")
         best = Best(kept, at["log_likelihood"], at["step"], at["epoch"])
-    return Position(model, best=best, **{k: meta["position"][k] for k in _COUNTS})
+    return Position(model, best=best, memory=_memory(program, tensors, meta), **{k: meta["position"][k] for k in _COUNTS})
+
+
+def _memory(program: Program, tensors: dict[str, Tensor], meta: dict[str, Any]) -> Memory | None:
+    held = meta.get("memory")  # files of methods that remember nothing, and older ones, have none
+    if held is None:
+        return None
+    prefix = "memory."
+    return Memory({n.removeprefix(prefix): t.to(program.device) for n, t in tensors.items() if n.startswith(prefix)}, held)
 
 
 _COUNTS = ("step", "epoch", "batch", "epoch_ll", "epoch_rows", "stale")

@@ -61,7 +61,7 @@ def mini_batch_em(model: Model, batch: Data, step_size: float | int, pseudocount
     evidence.check(model.circuit.variables)
     stepped = em_step(model, evidence, float(step_size), float(pseudocount))
     require_possible(stepped.log_likelihood, torch.arange(len(evidence)), "the training data")
-    return EMStep(stepped.model, float(stepped.log_likelihood.mean()))
+    return EMStep(stepped.model, summed(stepped.log_likelihood) / len(evidence))
 
 
 def batch_bounds(rows: int, batch_size: int) -> list[tuple[int, int]]:
@@ -98,6 +98,11 @@ def accumulate(
     """
     _, log_likelihood = expectation(model, batch, workspace, statistics, clock)
     require_possible(log_likelihood, rows, "the training data")
+    return summed(log_likelihood)
+
+
+def summed(log_likelihood: Tensor) -> float:
+    """Sum over rows and mean over root nodes of ``[B, outputs]``."""
     return float(log_likelihood.sum()) / log_likelihood.shape[1]
 
 

@@ -54,9 +54,10 @@ def fit(
         data: ``[B, V]`` integers (or floats where variables are real), or :class:`Evidence` for missing values.
         valid: rows to validate on; early stopping and ``best_model`` go by their mean log-likelihood.
         epochs: passes over the data.
-        batch_size: rows evaluated at once; for mini-batch EM also rows of a step. Batches differ by one row at most.
+        batch_size: rows evaluated at once; except for full-batch EM also rows of a step. Batches differ by one row at most.
         method: ``"mini-batch-em"`` (smoothed, so that values never seen stay possible), ``"em"`` (full-batch, unsmoothed:
-            the likelihood never falls), or a value such as ``MiniBatchEM(Cosine(0.4, 0.02), pseudocount=0.1)``.
+            the likelihood never falls), ``"gradient"`` (Adam), or a value such as
+            ``MiniBatchEM(Cosine(0.4, 0.02), pseudocount=0.1)`` or ``Gradient("sgd", learning_rate=0.5)``.
         patience: stop after so many validations without a better one.
         validate_every: epochs between validations; the last epoch always has one.
         checkpoint: a file, written as a whole every ``checkpoint_every`` epochs, at the end and when the run is stopped.

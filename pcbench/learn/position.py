@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 
 from ..execute import Model
+from .learner import Memory
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Position:
         epoch_ll, epoch_rows: sum of the log-likelihoods (nats) of these batches, and their rows.
         best: best on validation data.
         stale: validations since then.
+        memory: what the learner remembers besides the model; kept for checkpoints only.
     """
 
     model: Model
@@ -40,6 +42,7 @@ class Position:
     epoch_rows: int = 0
     best: Best | None = None
     stale: int = 0
+    memory: Memory | None = None
 
 
 class Place:

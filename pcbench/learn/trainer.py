@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..execute import Evidence, Model, Statistics, Workspace, em_step, forward, maximise, updates_alone
+from ..execute import Evidence, Model, forward
 from ..telemetry import MemoryMeter, StepClock, Throughput
 from . import checkpoint
 from .control import Control
-from .em import accumulate, batch_bounds, require_possible
+from .em import batch_bounds
 from .events import EventLog, Kind
+from .learner import Counts
 from .plan import Plan
 from .position import Best, Place, Position
 
@@ -24,9 +25,8 @@ class Trainer:
 
     def __init__(self, plan: Plan, control: Control, log: EventLog, place: Place, clock: StepClock) -> None:
         self._plan, self._control, self._log, self._place, self._clock = plan, control, log, place, clock
-        # A GPU that counts and updates in one launch has no counts to keep.
-        self._statistics = None if updates_alone(plan.program) else Statistics.zeros(plan.program)
-        self._workspace = Workspace()
+        self._learner = plan.method.learner(place.position.model, place.position.memory)
+        self._counts = Counts(plan.program)
         self._spare: Model | None = None
         self._bounds = plan.bounds
         self._order: tuple[int, Tensor | None] = (-1, None)
@@ -86,21 +86,26 @@ class Trainer:
         last = min(len(self._bounds), position.batch + plan.method.batches_per_step(len(self._bounds)))
         step_size = plan.method.step_size(position.step, plan.total_steps)
         if last == position.batch + 1:
-            model, total, rows = self._step_of_one(position, step_size)
-        else:
-            if self._statistics is None:
-                self._statistics = Statistics.zeros(plan.program)
-            counted = self._count(position, last, self._statistics.reset())
-            if counted is None:
-                return False
-            total, rows = counted
+            evidence, numbers = self._rows(position.epoch, position.batch)
+            rows = len(evidence)
+            clock.lap("data")
             spare, self._spare = self._spare, None
-            model = maximise(position.model, self._statistics, step_size, plan.method.pseudocount, spare)
+            model, total = self._learner.step(position.model, evidence, numbers, step_size, self._counts, spare, clock)
+        else:
+            gathered = self._gather(position, last)
+            if gathered is None:
+                return False
+            total, rows = gathered
+            spare, self._spare = self._spare, None
+            model = self._learner.update(position.model, self._counts.statistics, step_size, spare)
+        # A copy costs as much as the step itself; only checkpoints need what a learner remembers.
+        memory = None if plan.checkpoint is None else self._learner.remember()
         clock.lap("update")
         self._spare = self._place.advance(
             dataclasses.replace(
                 position,
                 model=model,
+                memory=memory,
                 step=position.step + 1,
                 batch=last,
                 epoch_ll=position.epoch_ll + total,
@@ -110,27 +115,16 @@ class Trainer:
         self._report_step(total / rows, rows, step_size)
         return True
 
-    def _step_of_one(self, position: Position, step_size: float) -> tuple[Model, float, int]:
-        """The model after a step of one batch; the batch's log-likelihood and rows."""
-        evidence, numbers = self._rows(position.epoch, position.batch)
-        self._clock.lap("data")
-        spare, self._spare = self._spare, None
-        pseudocount = self._plan.method.pseudocount
-        stepped = em_step(
-            position.model, evidence, step_size, pseudocount, self._workspace, spare, self._statistics, self._clock
-        )
-        require_possible(stepped.log_likelihood, numbers, "the training data")
-        return stepped.model, float(stepped.log_likelihood.sum()) / stepped.log_likelihood.shape[1], len(evidence)
-
-    def _count(self, position: Position, last: int, statistics: Statistics) -> tuple[float, int] | None:
-        """Gather the counts of several batches; their log-likelihood and rows, or ``None`` when asked to stop."""
+    def _gather(self, position: Position, last: int) -> tuple[float, int] | None:
+        """Take several batches in; their log-likelihood and rows, or ``None`` when asked to stop."""
+        statistics = self._counts.statistics.reset()
         total, rows = 0.0, 0
         for batch in range(position.batch, last):
             if batch > position.batch and self._control.stopping:
                 return None
             evidence, numbers = self._rows(position.epoch, batch)
             self._clock.lap("data")
-            total += accumulate(position.model, evidence, numbers, statistics, self._workspace, self._clock)
+            total += self._learner.gather(position.model, evidence, numbers, statistics, self._counts.workspace, self._clock)
             rows += len(evidence)
             self._clock.lap("other")
         return total, rows
@@ -158,7 +152,7 @@ class Trainer:
             "backward_s": split.backward,
             "update_s": split.update,
             "step_size": step_size,
-            **self._memory.read(models, self._statistics).metrics(),
+            **self._memory.read(models, self._counts.held).metrics(),
         }
         self._emit("step", metrics)
 
@@ -200,7 +194,7 @@ class Trainer:
         for start, stop in batch_bounds(len(valid), self._plan.batch_size):
             if self._control.stopping:
                 return None
-            log_likelihood = forward(model, valid[start:stop], self._workspace)
+            log_likelihood = forward(model, valid[start:stop], self._counts.workspace)
             total += float(log_likelihood.sum()) / log_likelihood.shape[1]
             if not math.isfinite(total):
                 row = start + int((~torch.isfinite(log_likelihood).all(1)).nonzero()[0, 0])

@@ -332,3 +332,45 @@ def test_moments_that_were_rounded_past_the_edge(sample: Sample, dtype: torch.dt
 def test_variance_has_a_floor() -> None:
     spike = Gaussian(min_variance=0.01).from_moments(torch.tensor([[2.0], [4.0]]))
     assert spike[1].item() == pytest.approx(0.01)
+
+
+# ---- unconstrained coordinates -------------------------------------------------------------------------------------------
+@DTYPES
+@every
+def test_coordinates_lead_back(sample: Sample, dtype: torch.dtype) -> None:
+    parameters = sample.parameters.to(dtype)
+    free = sample.family.free(parameters)
+    assert free.shape[-1] == parameters.shape[-1]
+    assert not bool(free.isnan().any())
+    torch.testing.assert_close(
+        sample.family.from_free(free), parameters, rtol=2e-3 if isinstance(sample.family, Gaussian) else 1e-5, atol=1e-6
+    )
+    several = torch.stack((parameters, parameters.flip(1)))
+    torch.testing.assert_close(sample.family.free(several)[1], sample.family.free(parameters.flip(1)), equal_nan=False)
+
+
+@every
+def test_any_coordinates_are_those_of_parameters(sample: Sample) -> None:
+    shape = sample.family.free(sample.parameters).shape
+    for spread in (1, 30, 1000):
+        free = spread * torch.randn(3, *shape, generator=torch.Generator().manual_seed(spread), dtype=torch.float64)
+        if isinstance(sample.family, Gaussian):
+            free.clamp_(-300, 300)  # the largest float64 is e^709
+        assert sample.family.invalid(sample.family.from_free(free)) is None
+
+
+@DTYPES
+@finite
+def test_tables_by_coordinates(sample: Sample, dtype: torch.dtype) -> None:
+    assert isinstance(sample.domain, Finite)
+    parameters = sample.parameters.to(dtype)
+    free = sample.family.free(parameters)
+    got = sample.family.free_log_table(free, sample.domain)
+    torch.testing.assert_close(got, sample.family.log_table(parameters, sample.domain), rtol=1e-4, atol=1e-4)
+    # Far out, where probabilities round to 0 and 1, tables and their slopes are still numbers, and masses sum to one.
+    far = (100 * torch.randn(2, *free.shape, generator=torch.Generator().manual_seed(0))).to(dtype).requires_grad_()
+    table = sample.family.free_log_table(far, sample.domain)
+    torch.testing.assert_close(table.logsumexp(-2).detach(), torch.zeros(2, free.shape[-1], dtype=dtype), rtol=0, atol=1e-3)
+    (slope,) = torch.autograd.grad(table[..., :1, :].sum(), far)
+    assert bool(table.isfinite().all())
+    assert bool(slope.isfinite().all())

@@ -10,11 +10,11 @@ import torch
 
 from pcbench.errors import DataError, FileFormatError, OptionError
 from pcbench.io import load_state, save_state
-from pcbench.learn import EM, Cosine, MiniBatchEM, Run, fit
+from pcbench.learn import EM, Cosine, Gradient, MiniBatchEM, Run, fit
 
 from .small import LEAVES, chain, rows
 
-METHODS = [EM(), MiniBatchEM(Cosine(0.4, 0.05), pseudocount=0.02)]
+METHODS = [EM(), MiniBatchEM(Cosine(0.4, 0.05), pseudocount=0.02), Gradient(learning_rate=Cosine(0.3, 0.05))]
 
 
 def assert_same(a: Run, b: Run) -> None:

@@ -183,9 +183,9 @@ def test_a_callback_may_steer():
 
 
 def test_failure_is_raised_by_wait(monkeypatch):
-    import pcbench.learn.trainer as trainer
+    import pcbench.learn.learner as learner
 
-    real = trainer.maximise
+    real = learner.maximise
 
     def broken(model, statistics, *rest):
         if broken.calls == 3:
@@ -194,7 +194,7 @@ def test_failure_is_raised_by_wait(monkeypatch):
         return real(model, statistics, *rest)
 
     broken.calls = 0
-    monkeypatch.setattr(trainer, "maximise", broken)
+    monkeypatch.setattr(learner, "maximise", broken)
     run = endless()
     with pytest.raises(DataError, match="cosmic"):
         run.wait(10)

@@ -50,11 +50,11 @@ def test_mini_batch_em_learns_and_follows_its_schedule():
 
 
 def test_every_row_is_used_once_an_epoch(monkeypatch):
-    import pcbench.learn.trainer as trainer
+    import pcbench.learn.learner as learner
 
     seen: list[list[int]] = []
-    real = trainer.accumulate
-    monkeypatch.setattr(trainer, "accumulate", lambda m, b, r, *rest: (seen.append(r.tolist()), real(m, b, r, *rest))[1])
+    real = learner.accumulate
+    monkeypatch.setattr(learner, "accumulate", lambda m, b, r, *rest: (seen.append(r.tolist()), real(m, b, r, *rest))[1])
     fit(chain(), rows(103), epochs=2, batch_size=10, method="mini-batch-em")
     assert len(seen) == 22
     first, second = ([i for part in half for i in part] for half in (seen[:11], seen[11:]))
@@ -143,9 +143,11 @@ def test_background_and_foreground_agree():
 # ---- interrupts ------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("where", ["accumulate", "maximise", "forward"])
 def test_interrupt_in_the_middle_of_a_step(monkeypatch, where):
+    import pcbench.learn.learner as learner
     import pcbench.learn.trainer as trainer
 
-    real = getattr(trainer, where)
+    place = trainer if where == "forward" else learner
+    real = getattr(place, where)
     calls = []
 
     def interrupted(*args, **kwargs):
@@ -155,7 +157,7 @@ def test_interrupt_in_the_middle_of_a_step(monkeypatch, where):
             raise KeyboardInterrupt
         return out
 
-    monkeypatch.setattr(trainer, where, interrupted)
+    monkeypatch.setattr(place, where, interrupted)
     options = {"epochs": 20, "batch_size": 50, "method": MiniBatchEM(0.2)}
     run = fit(chain(), rows(100), valid=rows(20), **options)
     assert run.state == "finished"

@@ -1,0 +1,249 @@
+"""The log-likelihood as a function that PyTorch can differentiate.
+
+The flow of a node is the derivative of the log-likelihood by the node's log value, so the downward pass, fed with the
+gradient that arrives from above instead of ones, leaves every derivative that is asked for:
+
+- by the log of a sum weight: the flow through its edge, summed over rows (``Statistics.weights``);
+- by a log probability of a leaf over a finite domain: the flow of the rows with that value (``Statistics.leaves``);
+- by parameters and values of other leaves: the leaf's flow times the derivative of its log density, by autograd;
+- by soft evidence ``s_c``: ``Σ_n flow_n p_nc / Σ_c s_c p_nc`` over the leaves of the variable.
+
+Rows of probability zero have no derivative. They send none: their part of every gradient is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..compile import LeafTable, Program
+from ..errors import QueryError
+from .downward import downward
+from .evidence import Batch, Evidence
+from .free import sum_gradient
+from .model import Model, Parameters
+from .statistics import Statistics
+from .steps import forward
+from .upward import Activations, upward
+from .workspace import Workspace, chunk_groups
+
+
+class Spaces:
+    """Workspaces that no evaluation holds at the moment. Copies and pickles of it are empty."""
+
+    def __init__(self) -> None:
+        self._free: list[Workspace] = []
+
+    def take(self) -> Workspace:
+        # Buffers made in inference mode could not be written outside it, nor the other way round.
+        if torch.is_inference_mode_enabled():
+            return Workspace()
+        try:
+            return self._free.pop()
+        except IndexError:
+            return Workspace()
+
+    def give_back(self, workspace: Workspace) -> None:
+        if not torch.is_inference_mode_enabled():
+            self._free.append(workspace)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Spaces:
+        return Spaces()
+
+    def __reduce__(self) -> tuple[type[Spaces], tuple[()]]:
+        return Spaces, ()
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Tensors of which ``parameters`` are functions, to take gradients by.
+
+    Attributes:
+        sums: by sum table, coordinates of its trainable rows; weights are their softmax.
+        leaves: by leaf table, log probabilities ``[P, C, N]`` or parameters ``[P, S, N]`` of its trainable rows.
+    """
+
+    sums: dict[int, Tensor] = field(default_factory=dict)
+    leaves: dict[int, Tensor] = field(default_factory=dict)
+
+
+def differentiable_log_likelihood(
+    program: Program, parameters: Parameters, evidence: Evidence, targets: Targets, spaces: Spaces
+) -> Tensor:
+    """Log-likelihood in nats ``[B, outputs]``, float64 on the program's device.
+
+    Differentiable (once) by the targets, and by the evidence's ``soft`` and real-valued ``values`` where these require
+    gradients. Nothing that the gradient depends on may be written before the backward pass; PyTorch notices when it is.
+
+    Raises:
+        DataError: when the evidence does not fit the variables.
+    """
+    soft = tuple(evidence.soft)
+    tensors = [*evidence.soft.values(), *targets.sums.values(), *targets.leaves.values()]
+    if not (torch.is_grad_enabled() and any(t.requires_grad for t in [evidence.values, *tensors])):
+        space = spaces.take()
+        with torch.autocast(program.device.type, enabled=False):
+            plain = forward(Model(program, parameters), evidence, space).to(program.device)
+        spaces.give_back(space)
+        return plain
+    call = _Call(program, parameters, soft, tuple(targets.sums), tuple(targets.leaves), spaces)
+    out: Tensor = _LogLikelihood.apply(call, evidence.values, evidence.observed, *tensors)  # type: ignore[no-untyped-call]
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """What a call is made of besides tensors: keys name the tensors that follow values and mask, in this order."""
+
+    program: Program
+    parameters: Parameters
+    soft: tuple[int, ...]
+    sums: tuple[int, ...]
+    leaves: tuple[int, ...]
+    spaces: Spaces
+
+    def evaluate(self, values: Tensor, observed: Tensor | None, soft: Sequence[Tensor]) -> Activations:
+        evidence = Evidence(values.detach(), observed, {v: s.detach() for v, s in zip(self.soft, soft, strict=True)})
+        batch = Batch.of(self.program, evidence)
+        return upward(self.program, self.parameters, batch, self.spaces.take(), keep_elements=True)
+
+
+class _LogLikelihood(torch.autograd.Function):
+    """Upward forward, downward backward."""
+
+    @staticmethod
+    def forward(ctx: Any, call: _Call, values: Tensor, observed: Tensor | None, *tensors: Tensor) -> Tensor:
+        soft = tensors[: len(call.soft)]
+        with torch.autocast(call.program.device.type, enabled=False):  # 16 bits are not enough for log-likelihoods
+            act = call.evaluate(values, observed, soft)
+        ctx.call, ctx.act = call, act
+        ctx.save_for_backward(values, observed, *soft)  # PyTorch then notices when one is written before the backward pass
+        return act.log_likelihood.clone()  # the result knows this node; were it kept here, neither could ever be freed
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        values, observed, *soft = ctx.saved_tensors
+        call: _Call = ctx.call
+        with torch.no_grad(), torch.autocast(call.program.device.type, enabled=False):
+            act, ctx.act = ctx.act, None
+            if act is None:  # a second backward pass (retain_graph=True): the first one overwrote the elements
+                act = call.evaluate(values, observed, soft)
+            found = _gradients(call, act, values, soft, upstream[0], ctx.needs_input_grad)
+            call.spaces.give_back(act.workspace)
+        if torch.is_grad_enabled():  # create_graph=True
+            wanted = [g for g in found if g is not None]
+            once = iter(_OnlyOnce.apply(torch.empty(0, requires_grad=True), *wanted))  # type: ignore[no-untyped-call]
+            found = [None if g is None else next(once) for g in found]
+        return tuple(found)
+
+
+class _OnlyOnce(torch.autograd.Function):
+    """Hands gradients through, and refuses to be differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, _: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+        return tuple(g.view_as(g) for g in gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
+        raise QueryError(
+            "a circuit's log-likelihood can be differentiated once; second derivatives (create_graph=True and another "
+            "backward pass, gradient penalties, Hessians) are not implemented"
+        )
+
+
+def _gradients(
+    call: _Call, act: Activations, values: Tensor, soft: Sequence[Tensor], upstream: Tensor, needed: Sequence[bool]
+) -> list[Tensor | None]:
+    """One gradient for each input of :class:`_LogLikelihood` that needs one."""
+    program, parameters = call.program, call.parameters
+    seeds = torch.where(torch.isfinite(act.log_likelihood), upstream.to(act.device).double(), 0.0)
+    # Flows are taken relative to the largest seed: a loss of any scale fits into the program's precision.
+    scale = float(seeds.abs().amax())
+    if not 0 < scale < torch.inf:
+        scale = 1.0
+    wants_values, wants_soft = needed[1], needed[3 : 3 + len(soft)]
+    counted = any(needed[3 + len(soft) :])
+    statistics = Statistics.zeros(program) if counted else None
+    downward(act, seeds / scale, statistics)
+    by_soft = {
+        v: torch.zeros_like(s, dtype=torch.float64, device=act.device) if wanted else None
+        for v, s, wanted in zip(call.soft, soft, wants_soft, strict=True)
+    }
+    by_values = torch.zeros(act.batch.values.shape, dtype=torch.float64, device=act.device) if wants_values else None
+    by_leaf: dict[int, Tensor] = {}
+    for t, table in enumerate(program.leaf_tables):
+        if table.categories is not None:
+            by_table = None if statistics is None else statistics.leaves[t][:, :-1]
+            _through_soft(act, t, table, by_table, by_soft)
+            if by_table is not None:
+                by_leaf[t] = by_table
+        elif counted or wants_values:
+            by_leaf[t] = _through_density(act, t, table, by_values)
+    found: list[Tensor | None] = [None, None if by_values is None else _like(by_values.T * scale, values), None]
+    found += [None if (g := by_soft[v]) is None else _like(g * scale, s) for v, s in zip(call.soft, soft, strict=True)]
+    if statistics is None:
+        return [*found, *(None for _ in [*call.sums, *call.leaves])]
+    for t in call.sums:
+        found.append(sum_gradient(program.sum_tables[t], parameters.weights[t], statistics.weights[t]) * scale)
+    for t in call.leaves:
+        rows = program.leaf_tables[t].trainable
+        found.append((by_leaf[t] if rows is None else by_leaf[t][rows]) * scale)
+    return found
+
+
+def _like(gradient: Tensor, given: Tensor) -> Tensor:
+    return gradient.to(given.device, given.dtype)
+
+
+def _through_soft(
+    act: Activations, index: int, table: LeafTable, by_table: Tensor | None, by_soft: dict[int, Tensor | None]
+) -> None:
+    """Gradients of leaves with soft evidence: by its likelihoods, and by the leaves' log probabilities ``[P, C, N]``."""
+    lookup = act.parameters.lookups[index]
+    assert lookup is not None
+    variables, rows, places = table.variables.tolist(), table.rows.tolist(), table.element_rows.tolist()
+    for use, variable in enumerate(variables):
+        given = act.batch.soft.get(variable)
+        if given is None:
+            continue
+        likelihood = given.double().view(-1, given.shape[-1])
+        logs = lookup[rows[use], :-1].double()
+        # A node's largest probability divides out: only ratios within a node matter.
+        masses = (logs - logs.amax(0)).exp()  # [C, N]
+        total = likelihood @ masses  # [B or 1, N]
+        flow = act.elements[table.nodes][places[use]]
+        ratio = torch.where(total > 0, flow / total, 0.0)  # [B, N]
+        wanted = by_soft[variable]
+        if wanted is not None:
+            share = ratio @ masses.T
+            wanted.add_(share if wanted.ndim == 2 else share.sum(0))
+        if by_table is not None:
+            weighed = likelihood.T @ ratio if len(likelihood) == len(ratio) else likelihood.T * ratio.sum(0)
+            by_table[rows[use]].add_(weighed.mul_(masses).to(by_table.dtype))
+
+
+def _through_density(act: Activations, index: int, table: LeafTable, by_values: Tensor | None) -> Tensor:
+    """Gradient ``[P, S, N]`` by the parameters of leaves without a lookup table; adds that by their values ``[V, B]``."""
+    parameters, batch = act.parameters.leaves[index], act.batch
+    out = torch.zeros_like(parameters)
+    step = chunk_groups(batch.size, table.nodes, torch.float64, act.device)
+    for a in range(0, len(table.rows), step):
+        rows, variables = table.rows[a : a + step], table.variables[a : a + step]
+        values, flow = batch.values[variables].double(), act.elements[table.nodes][table.element_rows[a : a + step]]
+        if batch.observed is not None:
+            observed = batch.observed[variables]
+            values = torch.where(observed, values, 0.0)  # what is not observed may hold anything, NaN included
+            flow = torch.where(observed[:, :, None], flow, 0.0)
+        with torch.enable_grad():
+            own, values = parameters[rows].requires_grad_(), values.requires_grad_()
+            density = table.distribution.log_density(own, values)
+        by_own, by_value = torch.autograd.grad(density, (own, values), flow)
+        out.index_add_(0, rows, by_own)
+        if by_values is not None:
+            by_values.index_add_(0, variables, by_value)
+    return out
