@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
-
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from typing import Any
 
 from pcbench_kernels.gpu import PRECISIONS
 from pcbench_kernels.gpu.backward import edge_flow, narrow_sum_flow, wide_sum_flow
 from pcbench_kernels.gpu.forward import narrow_sum_forward, wide_sum_forward
 from pcbench_kernels.gpu.launch import TILES
+from pcbench_kernels.gpu.report import kernel_report
 
 POINTERS = {"values": "*fp32", "scales": "*fp64", "lookup": "*fp32", "suspect": "*i32", "seeds": "*fp32", "counts": "*fp32",
             "out": "*fp32"}  # fmt: skip
@@ -31,8 +29,8 @@ KERNELS = {
 }
 
 
-def compiled(capability: int, precision: str) -> dict[str, list[str]]:
-    """Kernel → the Tensor Core instructions in its PTX."""
+def compiled(capability: int, precision: str) -> dict[str, dict[str, Any]]:
+    """Kernel → what it became: Tensor Core instructions, registers, spills, shared memory."""
     found = {}
     for kernel, (entry, sides) in KERNELS.items():
         *extents, warps, stages = TILES[precision][entry]
@@ -51,17 +49,11 @@ def compiled(capability: int, precision: str) -> dict[str, list[str]]:
         pointers = {**POINTERS, **dict.fromkeys(OPERANDS, "*bf16" if fast else "*fp32"), "flows": "*fp16" if fast else "*fp32"}
         if kernel is edge_flow:
             pointers["weights"] = "*fp32"
-        kinds = {n: NUMBERS.get(n) or pointers.get(n, "*i64") for n in kernel.arg_names}
-        signature = {n: "constexpr" if n in fixed else kind for n, kind in kinds.items()}
-        places = {(kernel.arg_names.index(n),): value for n, value in fixed.items()}
+        signature = {n: NUMBERS.get(n) or pointers.get(n, "*i64") for n in kernel.arg_names if n not in fixed}
         # As at a launch of ordinary sizes: pointers and extents are multiples of 16.
-        aligned = {(i,): [["tt.divisibility", 16]] for i, n in enumerate(kernel.arg_names) if n not in fixed and n != "least"}
-        source = ASTSource(kernel, signature, places, aligned)
-        options = {"num_warps": warps, "num_stages": stages}
-        built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-        ptx = built.asm["ptx"]
-        found[kernel.fn.__name__] = [name for name in ("mma.sync", "wgmma", "tcgen05.mma") if name in ptx]
-        print(kernel.fn.__name__, built.metadata.shared, file=sys.stderr)
+        aligned = [n for n in signature if n != "least"]
+        report = kernel_report(kernel, signature, fixed, capability, warps, stages, aligned)
+        found[kernel.fn.__name__] = report.as_dict()
     return found
 
 
