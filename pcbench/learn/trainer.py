@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..execute import Evidence, Model, Statistics, Workspace, em_step, forward, maximise, updates_alone
-from ..telemetry import MemoryMeter, StepClock, Throughput
+from ..telemetry import MachineMeter, MemoryMeter, StepClock, Throughput
 from . import checkpoint
 from .control import Control
 from .em import accumulate, batch_bounds, require_possible
@@ -22,8 +22,11 @@ from .position import Best, Place, Position
 class Trainer:
     """Carries out a plan. Whatever interrupts it, ``place`` holds the last complete step."""
 
-    def __init__(self, plan: Plan, control: Control, log: EventLog, place: Place, clock: StepClock) -> None:
+    def __init__(
+        self, plan: Plan, control: Control, log: EventLog, place: Place, clock: StepClock, machine: MachineMeter
+    ) -> None:
         self._plan, self._control, self._log, self._place, self._clock = plan, control, log, place, clock
+        self._machine = machine
         # A GPU that counts and updates in one launch has no counts to keep.
         self._statistics = None if updates_alone(plan.program) else Statistics.zeros(plan.program)
         self._workspace = Workspace()
@@ -44,6 +47,8 @@ class Trainer:
             self._interrupted()
         except BaseException as error:
             return error
+        finally:
+            self._machine.close()
         return None
 
     def _loop(self) -> None:
@@ -158,7 +163,8 @@ class Trainer:
             "backward_s": split.backward,
             "update_s": split.update,
             "step_size": step_size,
-            **self._memory.read(models, self._statistics).metrics(),
+            **self._memory.read(models, self._statistics, self._workspace).metrics(),
+            **self._machine.metrics(),
         }
         self._emit("step", metrics)
 
