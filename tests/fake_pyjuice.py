@@ -16,7 +16,7 @@ from torch import Tensor
 import pcbench
 from pcbench.bench.pyjuice_step import by_parameter
 from pcbench.circuit import Circuit, Parameter
-from pcbench.execute import Model, expectation
+from pcbench.execute import Evidence, Model, expectation
 
 from .io import pyjuice_nodes as stand_ins
 
@@ -32,7 +32,7 @@ class SumNodes(stand_ins.SumNodes):
         assert tie_params
         return SumNodes(list(chs), self.num_node_blocks, self.block_size, self.edge_ids, source=self)
 
-    def init_parameters(self) -> None:
+    def init_parameters(self, perturbation: float = 2.0) -> None:
         """Of everything below."""
         for seed, ns in enumerate(walk(self)):
             if ns.is_input() and not ns.is_tied():
@@ -100,7 +100,7 @@ class Compiled:
     def to(self, device: torch.device) -> None:
         assert device.type == "cpu"
 
-    def __call__(self, data: Tensor, record_cudagraph: bool) -> Tensor:
+    def __call__(self, data: Tensor, record_cudagraph: bool = False) -> Tensor:
         self.calls.append("forward")
         self.statistics, values = expectation(self.model, data)
         return values.float() * (1.01 if self.wrong == "log-likelihood" else 1)
@@ -165,12 +165,37 @@ class Compiled:
                     ns._params = ns._params.roll(1, -1)
 
 
+class Queries:
+    """``pyjuice.queries``; evidence is remembered between ``marginal`` and ``sample``, as there."""
+
+    def __init__(self, wrong: str) -> None:
+        self.wrong, self.evidence = wrong, Evidence(torch.zeros(0))
+
+    def marginal(self, pc: Compiled, data: Tensor, missing_mask: Tensor) -> None:
+        self.evidence = Evidence(data, ~missing_mask)
+
+    def sample(self, pc: Compiled, num_samples: int | None = None, conditional: bool = False) -> Tensor:
+        if not conditional:
+            return pcbench.sample(pc.model, count=num_samples)
+        given = self.evidence
+        drawn = pcbench.sample(pc.model, evidence=given)
+        # PyJuice draws observed variables anew, too; and the wrong one draws nothing at all.
+        return torch.where(given.observed, 0, drawn) if self.wrong != "samples" else torch.zeros_like(drawn)
+
+    def conditional(self, pc: Compiled, data: Tensor, missing_mask: Tensor) -> Tensor:
+        found = pcbench.conditional(pc.model, Evidence(data, ~missing_mask))
+        out = torch.zeros(len(data), data.shape[1], 256, dtype=torch.float64)
+        for name, posterior in found.items():
+            out[:, pc.circuit.variables[name].index] = posterior.probabilities
+        return out
+
+
 def install(monkeypatch: pytest.MonkeyPatch, wrong: str = "") -> types.ModuleType:
     """Put the fake where ``import pyjuice`` finds it."""
     juice: Any = types.ModuleType("pyjuice")
     juice.inputs, juice.multiply, juice.summate = inputs, multiply, summate
     juice.nodes = types.SimpleNamespace(distributions=types.SimpleNamespace(Categorical=stand_ins.Categorical))
-    juice.compiled = []
+    juice.queries, juice.compiled = Queries(wrong), []
 
     def compile_(root: Any) -> Compiled:
         juice.compiled.append(Compiled(root, wrong))

@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 import pcbench
-from pcbench.bench import cases, fresh, names, peer, pyjuice_step, training
+from pcbench.bench import cases, fresh, names, peer, pyjuice_queries, pyjuice_step, training
 from pcbench.bench.pyjuice_nodes import pyjuice_nodes
 from pcbench.cli import main
 from pcbench.errors import CircuitError, OptionError
@@ -90,6 +90,19 @@ def test_an_error_in_pyjuice_is_a_result(monkeypatch: pytest.MonkeyPatch) -> Non
     assert pyjuice_step.job("hmm-4", 8, "cpu", 1)["status"] == "oom"
     del juice.compile
     assert pyjuice_step.job("hmm-4", 8, "cpu", 1)["status"] == "failed"
+
+
+def test_its_queries_are_checked_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_pyjuice.install(monkeypatch)
+    row = pyjuice_queries.job("sparse-20", 256, "cpu", 1)
+    assert row["status"] == "ok", row
+    assert min(row[f"{name}_per_s"] for name in ("sample", "complete", "posterior")) > 0
+    assert row["errors"]["posterior"] < 1e-5
+    fake_pyjuice.install(monkeypatch, "samples")
+    row = pyjuice_queries.job("sparse-20", 256, "cpu", 1)
+    assert row["status"] == "wrong"
+    assert "complete_per_s" not in row
+    assert row["sample_per_s"] > 0
 
 
 # ---- whether it is asked ---------------------------------------------------------------------------------------------

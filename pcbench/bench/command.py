@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ _PEER_HELP = "auto (PyJuice where it is installed and has kernels), pyjuice, or 
 @click.option(
     "--cold/--warm", default=None, help="Each cell in a new process with empty caches, or here. [default: cold on cuda]"
 )
+@click.option("--queries", is_flag=True, help="Time samples, completions, posteriors and explanations instead of steps.")
+@click.option("--largest", is_flag=True, help="Find the largest HCLT that trains in the GPU's memory, at 256 rows.")
+@click.option(
+    "--model", type=click.Path(exists=True, dir_okay=False), help="With --queries: draws the digits. [default: train one]"
+)
 @click.option("--json", "results", type=_FILE, help="Write everything measured to this file, after every cell.")
 @click.option("--page", type=_FILE, help="Write the results as a page with charts; needs --json.")
 @click.option("--list", "listing", is_flag=True, help="Say which cases there are.")
@@ -41,6 +47,9 @@ def bench(
     repeat: int,
     peer: str,
     cold: bool | None,
+    queries: bool,
+    largest: bool,
+    model: str | None,
     results: Path | None,
     page: Path | None,
     listing: bool,
@@ -58,18 +67,26 @@ def bench(
         return
     if whole and cases:
         raise OptionError(f"--table measures its own cases; leave out {' '.join(cases)}, or --table")
+    _check_modes({"--queries": queries, "--largest": largest, "--table": whole, "--page": page is not None}, model)
     _check_files(results, page)
     if whole:
         cases, batches = tuple(TABLE), batches or TABLE_BATCHES
-    from . import training
-
-    rows = _run(training, cases, batches, device, repeat, peer, cold, results)
+    mode = import_module(f".{'queries' if queries else 'largest' if largest else 'training'}", __package__)
+    rows = _run(mode, cases, batches, device, repeat, peer, cold, model, results)
     if page is not None:
         made = subprocess.run([sys.executable, "-m", "pcbench_widgets.bench_page", str(results), str(page)])
         if made.returncode:
             sys.exit(made.returncode)
-    if any(training.bad(row) for row in rows):
+    if any(mode.bad(row) for row in rows):
         sys.exit(1)
+
+
+def _check_modes(flags: dict[str, bool], model: str | None) -> None:
+    given = [flag for flag, on in flags.items() if on]
+    if (flags["--queries"] or flags["--largest"]) and len(given) > 1:
+        raise OptionError(f"{given[0]} is a table of its own; leave out {' and '.join(given[1:])}")
+    if model is not None and not flags["--queries"]:
+        raise OptionError(f"--model {model}: only questions are asked of a trained model; give --queries as well")
 
 
 def _check_files(results: Path | None, page: Path | None) -> None:
@@ -88,6 +105,7 @@ def _run(
     repeat: int,
     peer: str,
     cold: bool | None,
+    model: str | None,
     results: Path | None,
 ) -> list[dict[str, Any]]:
     """Measure every cell, write each down as soon as it is known, and show the table."""
@@ -99,7 +117,7 @@ def _run(
     for case in cases:
         mode.check_case(case)
     chosen = chosen_device(device)
-    plan = Plan.of(cases or mode.usual_cases(chosen), batches or mode.BATCHES, chosen, repeat, peer, cold)
+    plan = Plan.of(cases or mode.usual_cases(chosen), batches or mode.BATCHES, chosen, repeat, peer, cold, model)
     facts, rows = about(plan), []
     for row in mode.measured(plan):
         rows.append(row)
@@ -115,4 +133,10 @@ def _run(
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     """JSON knows no NaN and no infinity, which is what a wrong step may give."""
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+    return {key: _finite(value) for key, value in row.items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _plain(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -14,9 +14,14 @@ from typing import Any
 
 #: Name → module of this package, and its function from a spec to a result. Imported when asked for: importing PyJuice takes
 #: seconds, and it may not be there.
-JOBS = {
+JOBS: dict[str, tuple[str, str]] = {
     "cell": ("measure", "job"),
     "pyjuice cell": ("pyjuice_step", "job"),
+    "try": ("measure", "attempt"),
+    "pyjuice try": ("pyjuice_step", "attempt"),
+    "queries": ("query_cell", "job"),
+    "pyjuice queries": ("pyjuice_queries", "job"),
+    "digits": ("inpaint", "job"),
 }
 
 
@@ -25,6 +30,8 @@ def run(job: str, folder: Path) -> None:
     spec: dict[str, Any] = json.loads((folder / "spec.json").read_text())
     module, function = JOBS[job]
     work = getattr(importlib.import_module(f".{module}", __package__), function)
+    if job.startswith("pyjuice"):
+        importlib.import_module("pyjuice")  # takes seconds, which are no circuit's
     started_at = spec.pop("started_at")
     ready(spec.get("device"))
     result = {"start_s": time.time() - started_at, **work(**spec)}

@@ -76,6 +76,18 @@ def job(case: str, batch: int, device: str, repeat: int) -> dict[str, Any]:
     return cell(case, batch, torch.device(device), repeat)
 
 
+def attempt(case: str, batch: int, device: str, repeat: int) -> dict[str, Any]:
+    """Whether a circuit trains in memory at all, unchecked; its peak, from its first parameters on, and the time of a step."""
+    row: dict[str, Any] = {"status": "ok"}
+    with outcome_of(row):
+        circuit, place = cases.build(case), torch.device(device)
+        forget_peak(place)
+        trainer = Trainer(Model.create(compile(circuit, device=place)), cases.rows(circuit, batch).to(place))
+        row.update(timed(trainer, place, repeat))
+        row["peak_gb"] = peak_gb(place)
+    return row
+
+
 @contextlib.contextmanager
 def outcome_of(row: dict[str, Any]) -> Iterator[None]:
     """An error becomes the status of a row: one broken cell must not cost the others of a long table."""

@@ -22,6 +22,7 @@ class Plan:
         cold: each cell in a fresh process with empty caches, so that a first step compiles everything that it needs.
         peer: whether PyJuice is measured beside each cell, always in a fresh process.
         no_peer: why it is not, where nobody forbade it.
+        model: a file, for questions that need a trained model.
     """
 
     cells: tuple[tuple[str, int], ...]
@@ -30,6 +31,7 @@ class Plan:
     cold: bool
     peer: bool
     no_peer: str = ""
+    model: str | None = None
 
     @classmethod
     def of(
@@ -40,6 +42,7 @@ class Plan:
         repeat: int,
         peer: str,
         cold: bool | None,
+        model: str | None = None,
     ) -> Plan:
         """Check the options.
 
@@ -52,7 +55,7 @@ class Plan:
         wanted, reason = peer_wanted(peer, device)
         cells = tuple((case, batch) for case in cases for batch in batches)
         # Nothing is compiled for a CPU: a process for each cell would only cost the time to import PyTorch.
-        return cls(cells, place, repeat, device == "cuda" if cold is None else cold, wanted, reason)
+        return cls(cells, place, repeat, device == "cuda" if cold is None else cold, wanted, reason, model)
 
     def spec(self, case: str, batch: int) -> dict[str, Any]:
         """A cell as plain data for :func:`~pcbench.bench.fresh.in_fresh_process`."""

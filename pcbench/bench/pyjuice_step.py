@@ -131,6 +131,18 @@ def job(case: str, batch: int, device: str, repeat: int) -> dict[str, Any]:
     return row
 
 
+def attempt(case: str, batch: int, device: str, repeat: int) -> dict[str, Any]:
+    """Whether a circuit trains in memory at all, unchecked; its peak, from its first parameters on, and the time of a step."""
+    row: dict[str, Any] = {"status": "ok"}
+    with outcome_of(row):
+        circuit, place = cases.build(case), torch.device(device)
+        forget_peak(place)
+        peer = Peer(importlib.import_module("pyjuice"), circuit, case, cases.rows(circuit, batch), place)
+        row.update(timed(peer, place, repeat))
+        row["peak_gb"] = peak_gb(place)
+    return row
+
+
 def _measure(row: dict[str, Any], juice: Any, case: str, batch: int, device: torch.device, repeat: int) -> None:
     start = time.perf_counter()
     circuit = cases.build(case)

@@ -69,11 +69,10 @@ def _version(package: str) -> str | None:
 
 def table(rows: list[dict[str, Any]], facts: dict[str, Any]) -> Table:
     """One line a cell; what was wrong or did not fit has no speed."""
-    title = f"{facts['device']}, torch {facts['torch']}, {facts['date']}; median of {facts['repeat']} steps"
     # What was measured long ago, elsewhere, only stands where nothing was measured now.
     old = any("anchor_ms" in row and "peer_step_ms" not in row for row in rows)
     shown = [c for c in COLUMNS if c[1] not in OPTIONAL or (any(c[1] in row for row in rows) and (c[1] != "anchor_ms" or old))]
-    out = Table(title=title, caption="; ".join(_notes(rows, facts, old)))
+    out = Table(title=headline(facts), caption="; ".join(_notes(rows, facts, old)))
     out.add_column("case")
     out.add_column("batch", justify="right")
     for heading, _, _ in shown:
@@ -105,15 +104,24 @@ def _notes(rows: list[dict[str, Any]], facts: dict[str, Any], old: bool) -> list
     return notes
 
 
+def headline(facts: dict[str, Any]) -> str:
+    """Of a table: the machine and the day."""
+    return f"{facts['device']}, torch {facts['torch']}, {facts['date']}; median of {facts['repeat']}"
+
+
+def outcome_in_words(row: dict[str, Any], errors: str) -> str:
+    """A status in a few words, with the errors that were found."""
+    if row["status"] == "oom":
+        return "out of memory"
+    if row["status"] in ("failed", "skipped"):
+        return f"{row['status'].upper() if row['status'] == 'failed' else 'skipped'} {_first_line(row['error'])}"
+    return f"WRONG {errors}" if row["status"] == "wrong" else errors
+
+
 def outcome(row: dict[str, Any]) -> str:
     """The check in a few words, PyJuice's too where it is not well."""
-    if row["status"] == "oom":
-        said = "out of memory"
-    elif row["status"] == "failed":
-        said = f"FAILED {_first_line(row['error'])}"
-    else:
-        errors = f"{row['log_likelihood_error']:.1e}, {row['flow_error']:.1e}"
-        said = f"WRONG {errors}" if row["status"] == "wrong" else errors
+    known = "log_likelihood_error" in row
+    said = outcome_in_words(row, f"{row['log_likelihood_error']:.1e}, {row['flow_error']:.1e}" if known else "")
     peer = row.get("peer_status", "ok")
     if peer == "ok":
         return said
