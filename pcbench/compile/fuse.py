@@ -123,7 +123,9 @@ def fuse(
     make = Tables(device, blocks)
     edges = tuple(make.edges(found, sum_tables, found[0].table not in late) for found in alike.values())
     leaves = tuple(
-        make.leaves(t, leaf_tables[t], [b for b in blocks if b.leaf_table == t], isinstance(leaf_tables[t].distribution, Categorical))
+        make.leaves(
+            t, leaf_tables[t], [b for b in blocks if b.leaf_table == t], isinstance(leaf_tables[t].distribution, Categorical)
+        )
         for t in sorted(counted)
     )
     shared = sorted({block.table for found, e in zip(alike.values(), edges, strict=True) if e.shared for block in found})

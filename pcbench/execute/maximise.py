@@ -77,9 +77,7 @@ def recycled(model: Model, recycle: Model | None) -> Model:
     return Model(model.program, replace(recycle.parameters))
 
 
-def _maximise_fused(
-    model: Model, statistics: Statistics, step: float, pseudocount: float, out: Parameters
-) -> list[int]:
+def _maximise_fused(model: Model, statistics: Statistics, step: float, pseudocount: float, out: Parameters) -> list[int]:
     """The M step by kernels; the leaf tables that they have no form for."""
     from pcbench_kernels.gpu import maximise_sums
 

@@ -133,9 +133,7 @@ def maximise_sums(
     )
 
 
-def maximise_categorical(
-    leaves: Tensor, counts: Tensor, trainable: Tensor, out: Tensor, table: Tensor, update: Update
-) -> None:
+def maximise_categorical(leaves: Tensor, counts: Tensor, trainable: Tensor, out: Tensor, table: Tensor, update: Update) -> None:
     """M step of categorical leaves ``[P, C, N]`` and their log table ``[P, C+1, N]``."""
     sets, size, nodes = leaves.shape
     masses = counts[:, :-1].sum(1)
@@ -156,4 +154,3 @@ def maximise_categorical(
         BC=rows,
         BN=cols,
     )
-
