@@ -36,7 +36,8 @@ class SumNodes(stand_ins.SumNodes):
         """Of everything below."""
         for seed, ns in enumerate(walk(self)):
             if ns.is_input() and not ns.is_tied():
-                raw = torch.rand(ns.num_node_blocks * ns.block_size, ns.dist.num_cats) + 0.1
+                generator = torch.Generator().manual_seed(seed)
+                raw = torch.rand(ns.num_node_blocks * ns.block_size, ns.dist.num_cats, generator=generator) + 0.1
                 ns._params = (raw / raw.sum(1, keepdim=True)).reshape(-1)
             elif ns.is_sum() and not ns.is_tied():
                 stand_ins.weighted(ns, seed=seed)

@@ -16,7 +16,7 @@ from ..queries import conditional, log_likelihood, mpe, sample
 #: Standard errors that a statistic of right samples may be off. Some thousand are looked at: chance alone stays below 5.
 LIMIT = 6.0
 #: Rows of evidence that are completed again and again, completions of each at least, and draws whose likelihood is looked at.
-ROWS, DRAWS, WEIGHED = 8, 32, 256
+ROWS, DRAWS, WEIGHED = 8, 64, 256
 #: How much the parameters of :func:`peaked` differ, in nats.
 SHARPNESS = 32.0
 #: Greatest error of a probability, and relative one of the best tree's log probability.
@@ -56,8 +56,8 @@ def half_observed(circuit: Circuit) -> Tensor:
 
 
 def sampling_error(reference: Model, draws: Tensor, evidence: Evidence) -> float:
-    """How many standard errors the worst of these is off: the share of draws up to the median of each variable, and the
-    mean log-likelihood beside that of the reference's own draws.
+    """How many standard errors the worst of these is off: the share of draws up to the median of each variable, for each row
+    and for all together, and the mean log-likelihood beside that of the reference's own draws.
 
     Args:
         reference: a float64 model on the CPU.
@@ -76,8 +76,10 @@ def sampling_error(reference: Model, draws: Tensor, evidence: Evidence) -> float
         column = draws[:, :, reference.circuit.variables[name].index]
         share = (column <= median[:, None]).double().mean(1)
         # A share that must be one has no spread: an addend of half a draw keeps rounding errors from looking infinite.
-        spread = (p * (1 - p) / draws.shape[1]).sqrt() + 0.5 / draws.shape[1]
-        worst = max(worst, float(((share - p).abs() / spread).max()))
+        half = 0.5 / draws.shape[1]
+        spread = (p * (1 - p) / draws.shape[1]).sqrt() + half
+        together = float((p * (1 - p)).sum() / draws.shape[1]) ** 0.5 + half
+        worst = max(worst, float(((share - p).abs() / spread).max()), abs(float((share - p).sum())) / together)
     return max(worst, _likelihood_error(reference, draws[:, : WEIGHED // len(draws)], evidence))
 
 
