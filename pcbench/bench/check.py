@@ -29,6 +29,10 @@ class Tolerance:
 TOLERANCE = {"cpu": Tolerance(1e-5, 1e-3), "cuda": Tolerance(1e-4, 1e-2)}
 
 
+class Disagreement(Exception):
+    """Two engines that should hold the same circuit do not."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What was compared and how far it was off: log-likelihoods, expected counts, and parameters after a whole step of EM."""
@@ -78,12 +82,13 @@ def verify(model: Model, batch: int) -> Verdict:
 
 
 def _worst(got: list[Tensor], expected: list[Tensor]) -> float:
-    """The greatest of :func:`_relative`; NaN where one of them is."""
-    errors = [_relative(a, b) for a, b in zip(got, expected, strict=True)]
+    """The greatest of :func:`relative`; NaN where one of them is."""
+    errors = [relative(a, b) for a, b in zip(got, expected, strict=True)]
     return math.nan if any(math.isnan(e) for e in errors) else max(errors)
 
 
-def _relative(got: Tensor, expected: Tensor) -> float:
+def relative(got: Tensor, expected: Tensor) -> float:
+    """Distance in the 2-norm, relative to what was expected."""
     if got.shape != expected.shape:
         return math.inf
     return float((got.cpu().double() - expected).norm() / expected.norm().clamp(min=1e-300))

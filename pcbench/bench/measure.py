@@ -6,8 +6,9 @@ import contextlib
 import gc
 import statistics as stats
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -46,21 +47,55 @@ class Trainer:
         self._spare, self.model = self.model, new
 
 
+@runtime_checkable
+class Steps(Protocol):
+    """Something that trains on a batch ``[B, V]``."""
+
+    data: Tensor
+
+    def step(self, clock: Clock | None = None) -> None:
+        """One step; the clock is told ``"forward"``, ``"backward"`` and ``"update"`` at the end of each part."""
+
+
 def cell(case: str, batch: int, device: torch.device, repeat: int = 7) -> dict[str, Any]:
     """Everything about one cell, as plain data; ``status`` is ok, wrong, oom or failed."""
     cases.parsed(case)
     row: dict[str, Any] = {"case": case, "batch": batch, "device": device.type, "status": "ok"}
     try:
-        _measure(row, case, batch, device, repeat)
-    except Exception as error:
-        # One broken cell must not cost the others of a long table; it is shown, and the exit status is 1.
-        row["status"] = "oom" if _memory_ran_out(error) else "failed"
-        row["error"] = f"{type(error).__name__}: {error}"
+        with outcome_of(row):
+            _measure(row, case, batch, device, repeat)
     finally:
         gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()
     return row
+
+
+def job(case: str, batch: int, device: str, repeat: int) -> dict[str, Any]:
+    """A cell, asked for from another process."""
+    return cell(case, batch, torch.device(device), repeat)
+
+
+def attempt(case: str, batch: int, device: str, repeat: int) -> dict[str, Any]:
+    """Whether a circuit trains in memory at all, unchecked; its peak, from its first parameters on, and the time of a step."""
+    row: dict[str, Any] = {"status": "ok"}
+    with outcome_of(row):
+        circuit, place = cases.build(case), torch.device(device)
+        forget_peak(place)
+        trainer = Trainer(Model.create(compile(circuit, device=place)), cases.rows(circuit, batch).to(place))
+        row.update(timed(trainer, place, repeat))
+        row["peak_gb"] = peak_gb(place)
+    return row
+
+
+@contextlib.contextmanager
+def outcome_of(row: dict[str, Any]) -> Iterator[None]:
+    """An error becomes the status of a row: one broken cell must not cost the others of a long table."""
+    try:
+        yield
+    except Exception as error:
+        row["status"] = "oom" if _memory_ran_out(error) else "failed"
+        row["error"] = f"{type(error).__name__}: {error}"
 
 
 def _memory_ran_out(error: Exception) -> bool:
@@ -91,7 +126,7 @@ def _measure(row: dict[str, Any], case: str, batch: int, device: torch.device, r
     del model, circuit
     forget_peak(device)
     row.update(timed(trainer, device, repeat))
-    row["peak_gb"], row["peak_is"] = allocated(device)[1] / 1e9, PEAK[device.type]
+    row["peak_gb"], row["peak_is"] = peak_gb(device), PEAK[device.type]
     row["tflops"] = size.flops(batch) / row["step_ms"] / 1e9
     if device.type == "cuda" and (limit := size.limit_ms(batch, torch.cuda.get_device_name(device))) is not None:
         row["limit_ms"], row["over_limit"] = limit, row["step_ms"] / limit
@@ -100,7 +135,7 @@ def _measure(row: dict[str, Any], case: str, batch: int, device: torch.device, r
         row["anchor_ratio"] = row["anchor_ms"] / row["step_ms"]
 
 
-def timed(trainer: Trainer, device: torch.device, repeat: int) -> dict[str, float]:
+def timed(trainer: Steps, device: torch.device, repeat: int) -> dict[str, float]:
     """Median milliseconds of whole steps, and of their parts.
 
     On a GPU, a launch that counts and updates at once belongs to the update, and Python's time is shared out among parts.
@@ -131,6 +166,11 @@ def synchronise(device: torch.device) -> None:
     """Wait for the GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def peak_gb(device: torch.device) -> float:
+    """Most memory held since :func:`forget_peak`, in 10⁹ bytes."""
+    return allocated(device)[1] / 1e9
 
 
 def forget_peak(device: torch.device) -> None:

@@ -12,3 +12,7 @@ CHOICES = {
 
 _FULL = "rat-64 rat-256 hclt-64 hclt-256 hmm-512 hmm-2048 pd-64 pd-256 sparse-256 blocks-10 blocks-50"
 DEFAULT = {"cpu": ["rat-16", "hclt-16", "hmm-64", "pd-8", "sparse-64", "blocks-10"], "cuda": _FULL.split()}
+#: ``--table``: all sizes that are compared with PyJuice, and sparse circuits, at two batch sizes.
+_SIZES = "rat-64 rat-256 rat-1024 hclt-64 hclt-256 hclt-1024 hmm-512 hmm-2048 hmm-6144 pd-64 pd-256"
+TABLE = [*_SIZES.split(), "sparse-256", "blocks-10", "blocks-50"]
+TABLE_BATCHES = (512, 2048)

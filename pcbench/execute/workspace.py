@@ -44,6 +44,14 @@ class Workspace:
         return buffer[:size].view(shape)
 
     @property
+    def held(self) -> dict[str, int]:
+        """Bytes by the name of a buffer."""
+        out: dict[str, int] = {}
+        for (name, _, _), buffer in self._buffers.items():
+            out[name] = out.get(name, 0) + buffer.numel() * buffer.element_size()
+        return out
+
+    @property
     def num_bytes(self) -> int:
         """Memory held, in bytes."""
         return sum(b.numel() * b.element_size() for b in self._buffers.values())

@@ -30,7 +30,9 @@ class Event:
         step, epoch: steps and whole epochs done by then.
         time: seconds since the run began (of all its parts, if it was resumed).
         metrics: numbers, by name. Log-likelihoods ``*_ll`` in nats per sample, ``*_bpd`` in bits per dimension
-            (−ll / (variables · ln 2)), times ``*_s`` in seconds, ``memory_*`` in bytes.
+            (−ll / (variables · ln 2)), times ``*_s`` in seconds, ``memory_*`` in bytes, ``samples_per_s``. From the first
+            second on ``gpu_*``, shares that a GPU's own counters measured, or where it has none ``roofline_*``, estimates:
+            see :class:`~pcbench.telemetry.GpuUse`.
         text: for people.
     """
 

@@ -12,7 +12,7 @@ from ..circuit import Circuit
 from ..compile import Program, compile
 from ..errors import OptionError, hinted
 from ..execute import Data, Evidence, Model
-from ..telemetry import StepClock
+from ..telemetry import MachineMeter, StepClock
 from . import checkpoint as checkpoints
 from .control import Control
 from .events import Event, EventLog
@@ -114,7 +114,8 @@ def _launch(
     on_event: Callable[[Event], object] | None,
 ) -> Run:
     control, place, clock = Control(), Place(position), StepClock()
-    run = Run(control, log, place, clock, plan.total_steps)
+    machine = MachineMeter(plan.program, clock)
+    run = Run(control, log, place, clock, machine, plan.total_steps)
     if progress:
         from .progress import ProgressBar  # rich takes a while to import, and most runs show no bar
 
@@ -125,7 +126,7 @@ def _launch(
         shown = ", ".join(names[:5]) + (f", … {len(names)} in all" if len(names) > 5 else "")
         text = f"constant in the training data: {shown}; densities there only show the smallest variance that leaves may have"
         log.emit("message", position.step, position.epoch, text=text)
-    run._start(Trainer(plan, control, log, place, clock).work, background)
+    run._start(Trainer(plan, control, log, place, clock, machine).work, background)
     if not background and run.error is not None:
         raise run.error
     return run

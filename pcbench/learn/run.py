@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..execute import Model
-from ..telemetry import StepClock, StepSplit, measure, why_slow
+from ..telemetry import GpuUse, MachineMeter, StepClock, StepSplit, measure, why_slow
 from .control import Control, State
 from .events import Callback, Event, EventLog
 from .position import Place
@@ -29,8 +29,10 @@ class Run:
     Made by :func:`~pcbench.learn.fit`.
     """
 
-    def __init__(self, control: Control, log: EventLog, place: Place, clock: StepClock, total_steps: int) -> None:
-        self._control, self._log, self._place, self._clock = control, log, place, clock
+    def __init__(
+        self, control: Control, log: EventLog, place: Place, clock: StepClock, machine: MachineMeter, total_steps: int
+    ) -> None:
+        self._control, self._log, self._place, self._clock, self._machine = control, log, place, clock, machine
         self._total_steps = total_steps
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -129,6 +131,11 @@ class Run:
     def split(self) -> StepSplit | None:
         """Where the time of the last steps went, on average; ``None`` before the first."""
         return self._clock.recent
+
+    @property
+    def machine_use(self) -> GpuUse:
+        """How busy the machine was at the last reading, one a second: measured or estimated, and why so."""
+        return self._machine.use
 
     def why_slow(self) -> str:
         """One sentence on what holds the steps back, with a number; measures the machine first (0.2 s, once)."""

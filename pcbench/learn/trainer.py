@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..execute import Evidence, Model, forward
-from ..telemetry import MemoryMeter, StepClock, Throughput
+from ..telemetry import MachineMeter, MemoryMeter, StepClock, Throughput
 from . import checkpoint
 from .control import Control
 from .em import batch_bounds
@@ -23,8 +23,11 @@ from .position import Best, Place, Position
 class Trainer:
     """Carries out a plan. Whatever interrupts it, ``place`` holds the last complete step."""
 
-    def __init__(self, plan: Plan, control: Control, log: EventLog, place: Place, clock: StepClock) -> None:
+    def __init__(
+        self, plan: Plan, control: Control, log: EventLog, place: Place, clock: StepClock, machine: MachineMeter
+    ) -> None:
         self._plan, self._control, self._log, self._place, self._clock = plan, control, log, place, clock
+        self._machine = machine
         self._learner = plan.method.learner(place.position.model, place.position.memory)
         self._counts = Counts(plan.program)
         self._spare: Model | None = None
@@ -44,6 +47,8 @@ class Trainer:
             self._interrupted()
         except BaseException as error:
             return error
+        finally:
+            self._machine.close()
         return None
 
     def _loop(self) -> None:
@@ -152,7 +157,8 @@ class Trainer:
             "backward_s": split.backward,
             "update_s": split.update,
             "step_size": step_size,
-            **self._memory.read(models, self._counts.held).metrics(),
+            **self._memory.read(models, self._counts.held, self._counts.workspace).metrics(),
+            **self._machine.metrics(),
         }
         self._emit("step", metrics)
 

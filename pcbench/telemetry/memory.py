@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import torch
 
 from ..compile import Program
-from ..execute import Model, Statistics
+from ..execute import Model, Statistics, Workspace
+
+#: Buffers of the fused passes that belong to flows, by a part of their name; all others hold values.
+_OF_FLOWS = ("flow", "ratio", "element", "seed")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class MemoryMeter:
 
     def __init__(self, program: Program, batch_size: int, interval: float = 0.25) -> None:
         self._device = program.device
+        self._fused = program.fused is not None
         size = program.dtype.itemsize
         self._values = batch_size * (_count(program.value_rows) * size + program.num_units * 8)
         self._flows = batch_size * _count(program.element_rows) * size
@@ -60,19 +64,33 @@ class MemoryMeter:
         self._read_at = -float("inf")
         self._last = MemoryUse(0, 0, 0, 0, 0)
 
-    def read(self, models: Iterable[Model | None], statistics: Statistics | None = None) -> MemoryUse:
-        """Memory now, or a reading less than ``interval`` old; models that are the same object count once."""
+    def read(
+        self, models: Iterable[Model | None], statistics: Statistics | None = None, workspace: Workspace | None = None
+    ) -> MemoryUse:
+        """Memory now, or a reading less than ``interval`` old; models that are the same object count once.
+
+        Values and flows are what the program needs for a batch, or what the workspace really holds where the passes are
+        fused: those choose their own precisions, and keep what they need.
+        """
         now = time.monotonic()
         if now - self._read_at < self._interval:
             return self._last
         distinct = {id(m): m for m in models if m is not None}
         parameters = sum(m.parameters.num_bytes for m in distinct.values())
-        flows = self._flows + (0 if statistics is None else statistics.num_bytes)
+        values, flows = (self._values, self._flows) if workspace is None or not self._fused else _by_purpose(workspace)
+        flows += 0 if statistics is None else statistics.num_bytes
         held, peak = allocated(self._device)
-        other = max(0, held - parameters - self._values - flows)
-        self._last = MemoryUse(parameters, self._values, flows, other, peak)
+        other = max(0, held - parameters - values - flows)
+        self._last = MemoryUse(parameters, values, flows, other, peak)
         self._read_at = now
         return self._last
+
+
+def _by_purpose(workspace: Workspace) -> tuple[int, int]:
+    """Bytes of values, and of flows."""
+    held = workspace.held
+    flows = sum(size for name, size in held.items() if any(part in name for part in _OF_FLOWS))
+    return sum(held.values()) - flows, flows
 
 
 def allocated(device: torch.device) -> tuple[int, int]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -62,13 +63,19 @@ def measure(device: str | torch.device = "cpu", dtype: torch.dtype = torch.float
         return _measured[key]
 
 
-def share(program: Program, split: StepSplit, roofline: Roofline) -> Share:
+def share(program: Program, split: StepSplit, roofline: Roofline, totals: Mapping[str, Any] | None = None) -> Share:
     """How much of the roofline the E step reaches.
 
     Work is ``program.describe()``'s FLOPs. Traffic is a lower bound: values and flows are written and read once in each
     direction (4×), parameters are read upward and downward and expected counts written (3×).
+
+    Args:
+        program: what is evaluated.
+        split: a step's parts.
+        roofline: of the machine.
+        totals: ``program.describe()["totals"]`` by whoever asks again and again: large circuits take half a second.
     """
-    totals = program.describe()["totals"]
+    totals = program.describe()["totals"] if totals is None else totals
     seconds = max(split.forward + split.backward, 1e-9)
     flops = totals["flops"] * split.samples / seconds
     traffic = (4 * totals["value_bytes"] * split.samples + 3 * totals["parameter_bytes"]) / seconds

@@ -7,61 +7,58 @@ from __future__ import annotations
 
 import json
 import sys
-
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from typing import Any
 
 from pcbench_kernels.gpu import PRECISIONS
 from pcbench_kernels.gpu.backward import edge_flow, narrow_sum_flow, wide_sum_flow
 from pcbench_kernels.gpu.forward import narrow_sum_forward, wide_sum_forward
-from pcbench_kernels.gpu.launch import TILES
+from pcbench_kernels.gpu.report import kernel_report
+from pcbench_kernels.gpu.tiles import TILES, Tile
 
-POINTERS = {"values": "*fp32", "scales": "*fp64", "lookup": "*fp32", "suspect": "*i32", "seeds": "*fp32", "counts": "*fp32",
-            "out": "*fp32"}  # fmt: skip
+POINTERS = {"scales": "*fp64", "suspect": "*i32", "seeds": "*fp32", "counts": "*fp32", "out": "*fp32"}
 OPERANDS = ("weights", "elements", "ratios")
-NUMBERS = {"B": "i32", "NODES": "i32", "WIDTH": "i32", "OUTPUTS": "i32", "least": "fp32"}
+LOGS = ("values", "flows", "lookup")
+NUMBERS = {"B": "i32", "NODES": "i32", "WIDTH": "i32", "OUTPUTS": "i32", "SPAN": "i32", "BASE": "i64", "least": "fp32"}
 #: Kernel → its entry among the tiles, and the names of their sides there.
 KERNELS = {
     narrow_sum_forward: ("narrow forward", ("BN", "BM", "BK")),
     wide_sum_forward: ("wide forward", ("BN", "BM", "BK")),
-    narrow_sum_flow: ("narrow flow", ("BN", "BM", "BE")),
+    narrow_sum_flow: ("narrow flow", ("BN", "BE", "BM")),
     wide_sum_flow: ("wide flow", ("BN", "BE", "BK")),
     edge_flow: ("edges", ("BM", "BE", "BK")),
 }
+#: Narrow kernels take their tiles from their layer: these are of 256 nodes and elements.
+NARROW = {"fast": Tile(32, 64, 256, 8, 1), "exact": Tile(32, 32, 256, 8, 1)}
 
 
-def compiled(capability: int, precision: str) -> dict[str, list[str]]:
-    """Kernel → the Tensor Core instructions in its PTX."""
+def compiled(capability: int, precision: str) -> dict[str, dict[str, Any]]:
+    """Kernel → what it became: Tensor Core instructions, registers, spills, shared memory."""
     found = {}
     for kernel, (entry, sides) in KERNELS.items():
-        *extents, warps, stages = TILES[precision][entry]
+        *extents, warps, stages = TILES[precision].get(entry, NARROW[precision])
         fixed = {
             **dict(zip(sides, extents, strict=True)),
             "PRECISION": PRECISIONS[precision],
             "KEEP": True,
             "ADD": False,
             "MANY": True,
+            "CHAIN": True,
+            "SCATTER": False,
             "ALIGNED": True,
             "PULLS": True,
             "EARLY": capability >= 90,
         }
         fixed = {name: value for name, value in fixed.items() if name in kernel.arg_names}
         fast = precision == "fast"
-        pointers = {**POINTERS, **dict.fromkeys(OPERANDS, "*bf16" if fast else "*fp32"), "flows": "*fp16" if fast else "*fp32"}
+        operands, logs = ("*bf16", "*fp16") if fast else ("*fp32", "*fp32")
+        pointers = {**POINTERS, **dict.fromkeys(OPERANDS, operands), **dict.fromkeys(LOGS, logs)}
         if kernel is edge_flow:
             pointers["weights"] = "*fp32"
-        kinds = {n: NUMBERS.get(n) or pointers.get(n, "*i64") for n in kernel.arg_names}
-        signature = {n: "constexpr" if n in fixed else kind for n, kind in kinds.items()}
-        places = {(kernel.arg_names.index(n),): value for n, value in fixed.items()}
+        signature = {n: NUMBERS.get(n) or pointers.get(n, "*i64") for n in kernel.arg_names if n not in fixed}
         # As at a launch of ordinary sizes: pointers and extents are multiples of 16.
-        aligned = {(i,): [["tt.divisibility", 16]] for i, n in enumerate(kernel.arg_names) if n not in fixed and n != "least"}
-        source = ASTSource(kernel, signature, places, aligned)
-        options = {"num_warps": warps, "num_stages": stages}
-        built = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
-        ptx = built.asm["ptx"]
-        found[kernel.fn.__name__] = [name for name in ("mma.sync", "wgmma", "tcgen05.mma") if name in ptx]
-        print(kernel.fn.__name__, built.metadata.shared, file=sys.stderr)
+        aligned = [n for n in signature if n != "least"]
+        report = kernel_report(kernel, signature, fixed, capability, warps, stages, aligned)
+        found[kernel.fn.__name__] = report.as_dict()
     return found
 
 

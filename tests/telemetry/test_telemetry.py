@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-import types
 
 import pytest
 import torch
@@ -20,11 +19,11 @@ from pcbench.telemetry import (
     Throughput,
     measure,
     share,
-    tensor_cores,
     why_slow,
 )
 
 from ..learn.small import chain
+from .fake_nvml import FakeNvml, pretend_gpu
 
 
 @pytest.fixture(scope="module")
@@ -175,54 +174,8 @@ def test_no_gpu_is_a_reason_not_an_exception():
         assert use.reason.startswith("no GPU")
 
 
-class FakeNvml(types.ModuleType):
-    """What the meter asks of pynvml: counters that report 37 %."""
-
-    NVML_GPM_METRICS_GET_VERSION = 1
-    NVML_GPM_METRIC_ANY_TENSOR_UTIL = 5
-
-    def __init__(self, supported: bool = True, broken: bool = False) -> None:
-        super().__init__("pynvml")
-        self.supported, self.broken, self.samples = supported, broken, 0
-
-    def nvmlInit(self) -> None: ...
-    def nvmlShutdown(self) -> None: ...
-    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
-        assert uuid == "GPU-0000"
-        return "handle"
-
-    def nvmlGpmQueryDeviceSupport(self, handle: str) -> types.SimpleNamespace:
-        return types.SimpleNamespace(isSupportedDevice=self.supported)
-
-    def nvmlGpmSampleAlloc(self) -> int:
-        self.samples += 1
-        return self.samples
-
-    def nvmlGpmSampleFree(self, sample: int) -> None:
-        self.samples -= 1
-
-    def nvmlGpmSampleGet(self, handle: str, sample: int) -> None: ...
-
-    def c_nvmlGpmMetricsGet_t(self) -> types.SimpleNamespace:
-        return types.SimpleNamespace(metrics=[types.SimpleNamespace(value=0.0, nvmlReturn=0)])
-
-    def nvmlGpmMetricsGet(self, request: types.SimpleNamespace) -> None:
-        if self.broken:
-            raise RuntimeError("GPU is lost")
-        assert request.metrics[0].metricId == self.NVML_GPM_METRIC_ANY_TENSOR_UTIL
-        request.metrics[0].value = 37.0
-
-
 def pretend(monkeypatch, nvml: FakeNvml, capability: tuple[int, int] = (9, 0), interval: float = 0.0) -> TensorCoreMeter:
-    monkeypatch.setattr(torch.version, "cuda", "13.0")
-    for name, value in {
-        "is_available": True,
-        "get_device_name": "NVIDIA H100",
-        "get_device_capability": capability,
-        "get_device_properties": types.SimpleNamespace(uuid="0000"),
-    }.items():
-        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
-    monkeypatch.setattr(tensor_cores.importlib, "import_module", lambda _: nvml)
+    pretend_gpu(monkeypatch, nvml, capability)
     return TensorCoreMeter(interval=interval)
 
 

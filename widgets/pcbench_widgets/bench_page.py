@@ -20,7 +20,9 @@ _COLUMNS = {
     "flow_error": "error of counts", "sum_edges": "sum edges", "step_ms": "step, ms",
     "forward_ms": "forward", "backward_ms": "backward", "em_ms": "EM",
     "peak_gb": "peak, GB", "first_step_s": "first step, s", "tflops": "TFLOP/s",
-    "limit_ms": "limit, ms", "over_limit": "× limit", "anchor_ms": "PyJuice, ms",
+    "limit_ms": "limit, ms", "over_limit": "× limit", "peer_step_ms": "PyJuice, ms", "faster": "× faster",
+    "peer_peak_gb": "PyJuice, GB", "memory_ratio": "memory ÷ its", "peer_first_step_s": "PyJuice, first step, s",
+    "peer_status": "PyJuice, check", "anchor_ms": "PyJuice on an H100, ms",
     "error": "error",
 }  # fmt: skip
 _STYLE = """
@@ -39,7 +41,11 @@ def bench_figure(rows: list[dict[str, Any]]) -> go.Figure:
     for part, color in _PARTS.items():
         label = part.upper() if part == "em" else part
         figure.add_bar(x=names, y=[row[f"{part}_ms"] for row in timed], name=label, marker_color=color)
-    marks = (("limit_ms", "limit of the device", "line-ew-open"), ("anchor_ms", "PyJuice 2.6.3 on an H100", "diamond-open"))
+    marks = (
+        ("limit_ms", "limit of the device", "line-ew-open"),
+        ("peer_step_ms", "PyJuice in the same run", "diamond"),
+        ("anchor_ms", "PyJuice 2.6.3 on an H100", "diamond-open"),
+    )
     for key, label, symbol in marks:
         if any(key in row for row in timed):
             marker = {"symbol": symbol, "size": 14, "color": "#333", "line": {"width": 2}}
