@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from pcbench.bench import cases, check, limits, measure
 from pcbench.bench.names import CHOICES
 from pcbench.circuit import Circuit
 from pcbench.cli import main
-from pcbench.execute import Model
+from pcbench.execute import Model, Statistics
 from pcbench_widgets.bench_page import bench_page
 from pcbench_widgets.bench_page import main as write_page
 
@@ -81,17 +82,21 @@ def test_list_names_every_case() -> None:
     assert all(choice in output for choice in CHOICES)
 
 
-@pytest.mark.parametrize("what", ["log-likelihood", "counts", "nan"])
+@pytest.mark.parametrize("what", ["log-likelihood", "counts", "parameters", "nan"])
 def test_a_wrong_step_has_no_speed(what: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    right = check.reference
+    right, step = check.reference, check.em_step
 
-    def wrong(model: Model, data: Tensor) -> tuple[Tensor, list[Tensor]]:
-        values, flows = right(model, data)
+    def wrong(precise: Model, data: Tensor) -> tuple[Statistics, Tensor]:
+        statistics, values = right(precise, data)
         if what == "counts":
-            flows[0].mul_(1.01)
-        return (values * 1.001 if what == "log-likelihood" else values * torch.nan if what == "nan" else values), flows
+            statistics.weights[0].mul_(1.01)
+        return statistics, (values * 1.001 if what == "log-likelihood" else values * torch.nan if what == "nan" else values)
+
+    def wrong_step(model: Model, *rest: Any, **options: Any) -> Any:
+        return step(model, *rest, **{**options, "pseudocount": 10.0 if what == "parameters" else options["pseudocount"]})
 
     monkeypatch.setattr(check, "reference", wrong)
+    monkeypatch.setattr(check, "em_step", wrong_step)
     file = tmp_path / "results.json"
     output = run("rat-2", "--batch", 8, "--device", "cpu", "--repeat", 1, "--json", file, code=1).output
     assert "WRONG" in output
@@ -105,7 +110,7 @@ def test_out_of_memory_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(measure, "expectation", full)
+    monkeypatch.setattr(measure, "em_step", full)
     assert "out of memory" in run("rat-2", "--batch", 8, "--device", "cpu").output
 
 

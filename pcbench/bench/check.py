@@ -55,6 +55,11 @@ def counts(statistics: Statistics) -> list[Tensor]:
     return [*statistics.weights, *(leaf[:, :-1] for leaf in statistics.leaves)]
 
 
+def reference(precise: Model, data: Tensor) -> tuple[Statistics, Tensor]:
+    """Expected counts, and log-likelihoods ``[rows, outputs]``, of a float64 model."""
+    return expectation(precise, data)
+
+
 def verify(model: Model, batch: int) -> Verdict:
     """Check the step as it is timed: a batch of the full size, in which a few different rows are repeated."""
     count = min(batch, ROWS if model.circuit.num_edges <= MANY_EDGES else FEW_ROWS)
@@ -63,12 +68,12 @@ def verify(model: Model, batch: int) -> Verdict:
     data, space = few[repeated].to(model.program.device), Workspace()
     statistics, got = expectation(model, data, space)
     precise = model.recompiled(compile(model.circuit, dtype=torch.float64))
-    exact, values = expectation(precise, few)
+    exact, values = reference(precise, few)
     whole, rest = divmod(batch, count)
     for flows in [*exact.weights, *exact.leaves]:
         flows.mul_(whole)
     if rest:
-        more, _ = expectation(precise, few[:rest])
+        more, _ = reference(precise, few[:rest])
         for flows, others in zip([*exact.weights, *exact.leaves], [*more.weights, *more.leaves], strict=True):
             flows.add_(others)
     truth = values[repeated]

@@ -104,7 +104,7 @@ def fuse(
 ) -> Fused:
     """Address tables of layers for which :func:`why_not_fused` has nothing to say."""
     starts = weight_starts(sum_tables)
-    blocks = [b for layer in sorted(layers, key=lambda layer: layer.level) for b in blocks_of(layer, sum_tables, starts)]
+    blocks = [b for layer in sorted(layers, key=lambda layer: layer.level) for b in blocks_of(layer, starts, precision)]
     blocks = without_shared_leaves(blocks)
     num_values, num_elements = renumber(blocks)
     num_scales = num_units

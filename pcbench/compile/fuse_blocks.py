@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
-from .layers import InputLayer, Layer, LeafFactor, ProductLayer, Rows, SumLayer, SumTable, Term
+from .layers import InputLayer, Layer, LeafFactor, ProductLayer, Rows, SumLayer, Term
 
-#: Most nodes, and elements of a term, of a block whose elements (or ratios) a program keeps in registers.
-NARROW = 512
+#: Precision → most nodes, and elements of a term, of a block whose elements (or ratios) a program keeps on the chip.
+NARROW = {"fast": 512, "exact": 128}
 #: Most weights of a term for that, where a block has several terms: a program then needs all of a term's at once.
 NARROW_TERM = 16384
 #: Most parents that look a shared leaf up themselves, instead of reading what one of them stored.
@@ -43,6 +43,7 @@ class FusedBlock:
     parameter: int
     weights: int
     level: int
+    most: int
     pulls: list[tuple[FusedBlock, int]]
     node: int = 0
     element: int = 0
@@ -57,7 +58,7 @@ class FusedBlock:
 
     @property
     def narrow(self) -> bool:
-        if not self.is_sum or max(self.nodes, self.width) > NARROW:
+        if not self.is_sum or max(self.nodes, self.width) > self.most:
             return False
         return not self.many or self.nodes * self.width <= NARROW_TERM
 
@@ -77,7 +78,7 @@ def products(layer: Layer) -> tuple[Term, ...]:
     return (Term(0, layer.nodes, (), (LeafFactor(layer.table, layer.first_use),)),)
 
 
-def blocks_of(layer: Layer, tables: tuple[SumTable, ...], starts: list[int]) -> Iterator[FusedBlock]:
+def blocks_of(layer: Layer, starts: list[int], precision: str) -> Iterator[FusedBlock]:
     """The blocks of a layer, without their pulls."""
     assert isinstance(layer, InputLayer | ProductLayer | SumLayer)
     terms, groups = products(layer), len(layer.blocks)
@@ -107,6 +108,7 @@ def blocks_of(layer: Layer, tables: tuple[SumTable, ...], starts: list[int]) -> 
             sets[g],
             starts[table] + sets[g] * layer.nodes * layer.elements if is_sum else 0,
             layer.level,
+            NARROW[precision],
             [],
         )
 

@@ -1,6 +1,7 @@
-"""Compiles the kernels for a named GPU on a machine without one: ``python -m tests.gpu.compiled 90`` prints one JSON line.
+"""Compiles what training launches for a named GPU, on a machine without one: ``python -m tests.gpu.compiled 90 fast``.
 
-Run as a program of its own: the tests beside it put Triton in interpreter mode, which lasts as long as its process.
+Prints one JSON line, kernel → reports. Run as a program of its own: the tests beside it put Triton in interpreter mode, which
+lasts as long as its process.
 """
 
 from __future__ import annotations
@@ -9,58 +10,121 @@ import json
 import sys
 from typing import Any
 
-from pcbench_kernels.gpu import PRECISIONS
-from pcbench_kernels.gpu.backward import edge_flow, narrow_sum_flow, wide_sum_flow
-from pcbench_kernels.gpu.forward import narrow_sum_forward, wide_sum_forward
+import torch
+from triton.runtime.jit import JITFunction
+
+import pcbench
+from pcbench import Circuit, Variables, structures
+from pcbench.compile.fuse import Fused, fuse
+from pcbench_kernels.gpu import Pass, Samples, Update, down, leafwise, tiles, up, update
 from pcbench_kernels.gpu.report import kernel_report
-from pcbench_kernels.gpu.tiles import TILES, Tile
 
-POINTERS = {"scales": "*fp64", "suspect": "*i32", "seeds": "*fp32", "counts": "*fp32", "out": "*fp32"}
-OPERANDS = ("weights", "elements", "ratios")
-LOGS = ("values", "flows", "lookup")
-NUMBERS = {"B": "i32", "NODES": "i32", "WIDTH": "i32", "OUTPUTS": "i32", "SPAN": "i32", "BASE": "i64", "least": "fp32"}
-#: Kernel → its entry among the tiles, and the names of their sides there.
-KERNELS = {
-    narrow_sum_forward: ("narrow forward", ("BN", "BM", "BK")),
-    wide_sum_forward: ("wide forward", ("BN", "BM", "BK")),
-    narrow_sum_flow: ("narrow flow", ("BN", "BE", "BM")),
-    wide_sum_flow: ("wide flow", ("BN", "BE", "BK")),
-    edge_flow: ("edges", ("BM", "BE", "BK")),
+BATCH = 512
+TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.float64: "*fp64",
+         torch.int64: "*i64", torch.int32: "*i32", torch.bool: "*i1"}  # fmt: skip
+#: Between them they launch everything: blocks of one term and of several, small and large, weights of their own and shared.
+CIRCUITS: dict[str, Circuit] = {
+    "hclt": structures.hclt(latents=256, variables=Variables.finite(4, 256), tree=[-1, 0, 1, 2]),
+    "pd": structures.poon_domingos(latents=64, shape=(4, 4), split_interval=1, variables=Variables.finite(16, 16)),
+    "hmm": structures.hmm(latents=1024, variables=Variables.finite(3, 512)),
 }
-#: Narrow kernels take their tiles from their layer: these are of 256 nodes and elements.
-NARROW = {"fast": Tile(32, 64, 256, 8, 1), "exact": Tile(32, 32, 256, 8, 1)}
 
 
-def compiled(capability: int, precision: str) -> dict[str, dict[str, Any]]:
-    """Kernel → what it became: Tensor Core instructions, registers, spills, shared memory."""
-    found = {}
-    for kernel, (entry, sides) in KERNELS.items():
-        *extents, warps, stages = TILES[precision].get(entry, NARROW[precision])
-        fixed = {
-            **dict(zip(sides, extents, strict=True)),
-            "PRECISION": PRECISIONS[precision],
-            "KEEP": True,
-            "ADD": False,
-            "MANY": True,
-            "CHAIN": True,
-            "SCATTER": False,
-            "ALIGNED": True,
-            "PULLS": True,
-            "EARLY": capability >= 90,
-        }
-        fixed = {name: value for name, value in fixed.items() if name in kernel.arg_names}
-        fast = precision == "fast"
-        operands, logs = ("*bf16", "*fp16") if fast else ("*fp32", "*fp32")
-        pointers = {**POINTERS, **dict.fromkeys(OPERANDS, operands), **dict.fromkeys(LOGS, logs)}
-        if kernel is edge_flow:
-            pointers["weights"] = "*fp32"
-        signature = {n: NUMBERS.get(n) or pointers.get(n, "*i64") for n in kernel.arg_names if n not in fixed}
-        # As at a launch of ordinary sizes: pointers and extents are multiples of 16.
-        aligned = [n for n in signature if n != "least"]
-        report = kernel_report(kernel, signature, fixed, capability, warps, stages, aligned)
-        found[kernel.fn.__name__] = report.as_dict()
+class Recorded:
+    """Stands in for a kernel: a launch is written down and not done."""
+
+    def __init__(self, kernel: Any, launches: list[tuple[Any, tuple[Any, ...], dict[str, Any]]]) -> None:
+        self._kernel, self._launches = kernel, launches
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Any:
+        return lambda *arguments, **options: self._launches.append((self._kernel, arguments, options))
+
+
+def launches(circuit: Circuit, precision: str, capability: int) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
+    """What one step of training launches."""
+    found: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
+    kernels = [(m, n, k) for m in (up, down, update, leafwise) for n, k in vars(m).items() if isinstance(k, JITFunction)]
+    early = tiles._starts_early
+    try:
+        for module, name, kernel in kernels:
+            setattr(module, name, Recorded(kernel, found))
+        tiles._starts_early = lambda device: capability >= 90  # type: ignore[assignment]
+        program = pcbench.compile(circuit)
+        tables = (program.layers, program.sum_tables, program.leaf_tables)
+        plan = fuse(*tables, program.num_units, precision, program.device, len(circuit.variables))
+        _step(plan)
+    finally:
+        tiles._starts_early = early
+        for module, name, kernel in kernels:
+            setattr(module, name, kernel)
     return found
 
 
+def _step(plan: Fused) -> None:
+    def some(kind: torch.dtype) -> torch.Tensor:
+        return torch.empty(16, dtype=kind, device="meta")
+
+    single, flag = some(torch.float32), some(torch.int32)
+    operands, logs = some(plan.operands), some(plan.logs)
+    lookups, codes = (logs,) * len(plan.leaves), (flag,) * len(plan.leaves)
+    seeds = torch.empty(BATCH, 1, device="meta")
+    p = Pass(
+        BATCH, logs, operands, operands, logs, some(torch.float64), seeds, single, operands, lookups, codes, flag, True,
+        plan.precision,
+    )  # fmt: skip
+    told = Update(single, flag, 1e-30)
+    for layer in plan.layers:
+        up.value_of(p, layer)
+    for layer in reversed(plan.layers):
+        down.flow_through(p, layer)
+    for edges in plan.edges:
+        if edges.learns:
+            update.learn_edges(p, edges, single, None if plan.precision == "exact" else operands, told)
+        else:
+            down.count_edges(p, edges, single, 0, True)
+    for rows in plan.late_rows:
+        update.maximise_sums(single, single, 0, rows, single, None if plan.precision == "exact" else operands, told)
+    for leaves in plan.leaves:
+        samples = Samples(some(torch.int64), flag, single, leafwise.parts_of(leaves, BATCH))
+        if leaves.most * BATCH <= leafwise.SORTED:
+            leafwise.sort(p, leaves, samples)
+        leafwise.add_up(p, leaves, samples)
+        leafwise.count_categories(p, leaves, samples, single, True)
+        leafwise.learn_categories(p, leaves, samples, single, single, logs, told)
+
+
+def compiled(kernel: Any, arguments: tuple[Any, ...], options: dict[str, Any], capability: int) -> dict[str, Any]:
+    """A launch as Triton would compile it there: sizes that are 1 are constants, those that 16 divides are known to be."""
+    given = {**dict(zip(kernel.arg_names, arguments, strict=False)), **options}
+    signature, constants, aligned = {}, {}, []
+    for place, name in enumerate(kernel.arg_names):
+        value = given[name]
+        if kernel.params[place].is_constexpr or value is None or (isinstance(value, int) and value == 1):
+            constants[name] = value
+        elif isinstance(value, torch.Tensor):
+            signature[name] = TYPES[value.dtype]
+            aligned.append(name)
+        elif isinstance(value, int):
+            signature[name] = "i32"
+            aligned += [name] if value % 16 == 0 else []
+        else:
+            signature[name] = "fp32"
+    more = {name: options[name] for name in ("num_warps", "num_stages") if name in options}
+    report = kernel_report(kernel, signature, constants, capability, aligned=aligned, **more)
+    return report.as_dict()
+
+
+def main() -> None:
+    capability, precision = int(sys.argv[1]), sys.argv[2]
+    seen, reports = set(), {}
+    for circuit in CIRCUITS.values():
+        for kernel, arguments, options in launches(circuit, precision, capability):
+            large = (kernel.__name__, options.get("BN", options.get("BM", 0)) >= 32)
+            if large not in seen:  # one of each kernel, with small and with large tiles, is what a test has time for
+                seen.add(large)
+                reports.setdefault(kernel.__name__, []).append(compiled(kernel, arguments, options, capability))
+    print(json.dumps(reports))
+
+
 if __name__ == "__main__":
-    print(json.dumps({precision: compiled(int(sys.argv[1]), precision) for precision in PRECISIONS}))
+    main()

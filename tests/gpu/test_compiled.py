@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Capability → bytes of a thread that may spill. Tiles are chosen on Hopper, where none may; elsewhere a few are no harm.
-ACCEPTED_SPILLS = {80: 80, 90: 0, 100: 64}
-#: Kernels that are known to spill far more at 256 elements, with all of them in one tile of float32. To be mended, not to grow.
-KNOWN_SPILLS = {("exact", "narrow_sum_forward"): 7500, ("exact", "narrow_sum_flow"): 1200}
+#: Those that multiply matrices.
+MATRIX = {"narrow_sum_forward", "narrow_sum_flow", "many_sum_forward", "many_sum_flow", "wide_sum_forward", "wide_sum_flow",
+          "edge_flow", "edge_em"}  # fmt: skip
+#: Bytes of a thread that may spill. The tile of ``edge_em`` does, and was faster on an H100 than half of it, which does not.
+ACCEPTED_SPILLS, SPILLS = 32, {"edge_em": 256}
 #: Capability → most shared memory that a block may ask for, in bytes.
 SHARED_MEMORY = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
 
@@ -30,18 +31,29 @@ def program(module: str, *arguments: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("capability", "instructions"),
-    [(80, {"mma.sync"}), (90, {"wgmma.mma_async", "mma.sync"}), (100, {"tcgen05.mma", "mma.sync"})],
+    ("capability", "precision", "instructions"),
+    [
+        (80, "fast", {"mma.sync"}),
+        (90, "fast", {"wgmma.mma_async", "mma.sync"}),
+        (90, "exact", {"wgmma.mma_async", "mma.sync"}),
+        (100, "fast", {"tcgen05.mma", "mma.sync"}),
+    ],
 )
-def test_kernels_use_tensor_cores_and_fit(capability: int, instructions: set[str]) -> None:
-    for precision, kernels in program("compiled", str(capability)).items():
-        for kernel, report in kernels.items():
+def test_kernels_use_tensor_cores_and_fit(capability: int, precision: str, instructions: set[str]) -> None:
+    kernels = program("compiled", str(capability), precision)
+    assert kernels.keys() >= MATRIX
+    for kernel, reports in kernels.items():
+        for report in reports:
             where, found = f"{kernel}, {precision}, sm_{capability}", report["instructions"]
-            assert instructions & set(found), f"{where}: {found or 'no Tensor Core instruction'}"
-            accepted = KNOWN_SPILLS.get((precision, kernel), ACCEPTED_SPILLS[capability])
+            if kernel in MATRIX:
+                assert instructions & set(found), f"{where}: {found or 'no Tensor Core instruction'}"
+            accepted = SPILLS.get(kernel, ACCEPTED_SPILLS)
             assert report["spills"] <= accepted, f"{where}: {report['spills']} bytes of a thread spill"
-            assert 0 < report["shared_bytes"] <= SHARED_MEMORY[capability], where
+            assert 0 <= report["shared_bytes"] <= SHARED_MEMORY[capability], where
             assert 16 <= report["registers"] <= 255, where
+    if capability > 80:
+        large = {"wgmma.mma_async", "tcgen05.mma"}
+        assert all(large & {i for r in kernels[k] for i in r["instructions"]} for k in MATRIX), "a kernel has small tiles only"
 
 
 def test_a_report_tells_what_a_tile_costs() -> None:

@@ -68,7 +68,7 @@ def fused(model: Model, wide: bool = False) -> Model:
     assert why_not_fused(p.layers, p.sum_tables, p.leaf_tables) is None
     narrow = fuse_blocks.NARROW
     try:
-        fuse_blocks.NARROW = 0 if wide else narrow
+        fuse_blocks.NARROW = dict.fromkeys(narrow, 0) if wide else narrow
         tables = (p.layers, p.sum_tables, p.leaf_tables)
         plan = fuse(*tables, p.num_units, "exact", p.device, len(p.circuit.variables))
     finally:

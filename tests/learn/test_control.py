@@ -185,16 +185,16 @@ def test_a_callback_may_steer():
 def test_failure_is_raised_by_wait(monkeypatch):
     import pcbench.learn.learner as learner
 
-    real = learner.maximise
+    real = learner.em_step
 
-    def broken(model, statistics, *rest):
+    def broken(model, evidence, *rest):
         if broken.calls == 3:
             raise DataError("a cosmic ray")
         broken.calls += 1
-        return real(model, statistics, *rest)
+        return real(model, evidence, *rest)
 
     broken.calls = 0
-    monkeypatch.setattr(learner, "maximise", broken)
+    monkeypatch.setattr(learner, "em_step", broken)
     run = endless()
     with pytest.raises(DataError, match="cosmic"):
         run.wait(10)
