@@ -9,6 +9,7 @@ from pcbench_kernels.cpu.gather import take
 from ..compile import Program, SumLayer, cut
 from ..distributions import Distribution
 from .evidence import Batch
+from .leaves import LogTables
 from .model import Parameters
 from .upward import Activations, LeafRule, evaluate, fill_elements, prepare
 from .workspace import Workspace
@@ -36,7 +37,9 @@ def max_product(program: Program, parameters: Parameters, batch: Batch, workspac
         if best is not None:
             best[:, -1] = best[:, :-1].amax(1)
         lookups.append(best)
-    modes = Parameters(parameters.weights, parameters.leaves, tuple(lookups), parameters.flat, parameters.operands)
+    best_tables = LogTables(program.leaf_tables, parameters.leaves, lookups)
+    p = parameters
+    modes = Parameters(p.weights, p.leaves, best_tables, p.flat, p.operands, p.masses)
     act = prepare(program, modes, batch, workspace or Workspace(), True, MAX_RULE)
     logs = [w.log() for w in parameters.weights]
 

@@ -12,7 +12,8 @@ from pcbench_kernels.cpu.em import least_mass, sum_update
 from ..compile import LeafTable, SumTable
 from ..errors import DataError, OptionError, hinted
 from .fused_update import FusedUpdate
-from .model import Model, Parameters, lookup_table, weight_storage
+from .leaves import LogTables, empty_leaves, write_logs, write_masses
+from .model import Model, Parameters, weight_storage
 from .statistics import Statistics
 from .workspace import chunk_bytes
 
@@ -59,19 +60,19 @@ def maximise(
         if old.operands.dtype != flat.dtype:
             operands = torch.empty_like(old.operands) if spare is None else spare.operands
         fused.sums(old.flat, statistics.flat, flat, operands)
-    leaves, lookups = [], []
+    leaves, held, masses = [], [], []
     for t, leaf in enumerate(program.leaf_tables):
-        out = torch.empty_like(old.leaves[t]) if spare is None else spare.leaves[t]
-        known = old.lookups[t]
-        table = None if known is None else torch.empty_like(known) if spare is None else spare.lookups[t]
+        out, table, mass = empty_leaves(program, t) if spare is None else spare.leaf_store(t)
         counts = statistics.leaves[t]
         if fused is None or table is None or not fused.leaves(leaf, old.leaves[t], counts, out, table):
-            _update_leaves(leaf, old.leaves[t], counts, step_size, pseudocount, out, table)
+            _update_leaves(leaf, old.leaves[t], counts, step_size, pseudocount, out, table, mass)
         leaves.append(out)
-        lookups.append(table)
+        held.append(table)
+        masses.append(mass)
     if fused is not None:
         fused.require_finite()
-    return Model(program, Parameters(tuple(weights), tuple(leaves), tuple(lookups), flat, operands))
+    lookups = LogTables(program.leaf_tables, leaves, held)
+    return Model(program, Parameters(tuple(weights), tuple(leaves), lookups, flat, operands, tuple(masses)))
 
 
 def _pieces(tensor: Tensor) -> range:
@@ -98,7 +99,14 @@ def _update_sums(table: SumTable, old: Tensor, flows: Tensor, step: float, pseud
 
 
 def _update_leaves(
-    table: LeafTable, old: Tensor, counts: Tensor, step: float, pseudocount: float, out: Tensor, lookup: Tensor | None
+    table: LeafTable,
+    old: Tensor,
+    counts: Tensor,
+    step: float,
+    pseudocount: float,
+    out: Tensor,
+    logs: Tensor | None,
+    masses: Tensor | None,
 ) -> None:
     family = table.distribution
     pieces = _pieces(counts)
@@ -116,19 +124,26 @@ def _update_leaves(
         mass = total + pseudocount
         empty = mass < least_mass(mass.dtype)
         share = step / mass.masked_fill_(empty, 1.0)
-        mean = moments * share
-        if pseudocount > 0:
-            mean.add_(share * pseudocount * family.prior_moments(precise))
-        if step != 1.0:
-            mean.add_(family.moments(precise), alpha=1.0 - step)
+        # Where the family's parameters have the shape of its moments, these are computed where the result belongs.
+        place = out[part]
+        mean = place if place.dtype == moments.dtype and place.shape == moments.shape else torch.empty_like(moments)
+        prior = share * pseudocount * family.prior_moments(precise) if pseudocount > 0 else share.new_zeros(())
+        if step == 1.0:
+            torch.addcmul(prior, moments, share, out=mean)
+        else:
+            torch.addcmul(family.moments(precise), moments, share / (1.0 - step), out=mean)
+            torch.add(prior, mean, alpha=1.0 - step, out=mean)
         fresh = family.from_moments(mean)
         if bool(empty.any()):
             fresh = torch.where(empty, precise, fresh)
-        out[part] = fresh
+        if fresh is not place:
+            place.copy_(fresh)
         if table.trainable is not None:
             out[part][~table.trainable[part]] = parameters[~table.trainable[part]]
-        if lookup is not None:
-            lookup_table(table, out[part], lookup[part])
+        if logs is not None:
+            write_logs(table, out[part], logs[part])
+        if masses is not None:
+            write_masses(table, out[part], masses[part])
 
 
 def _keep_frozen(trainable: Tensor | None, old: Tensor, out: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -10,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..circuit import Circuit, Parameter, SumBlock, check_weights, initial_values
-from ..compile import LeafTable, Program, compile, weight_starts
+from ..compile import Program, compile, weight_starts
 from ..errors import CircuitError, ParameterError, hinted
-from ..scope import Finite
+from .leaves import LogTables, empty_leaves, write_logs, write_masses
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,24 +26,32 @@ class Parameters:
         flat: all weights in one buffer, of which ``weights`` are views, in the order of :func:`weight_starts`.
         operands: ``flat`` as fused matrix products read it: in bfloat16 where they are fast, otherwise ``flat`` itself.
         lookups: for each leaf table over a finite domain, log probabilities ``[P, C+1, N]``; the last row is 0: « missing ».
+        masses: for each leaf table that linear passes look up, probabilities ``[P, C+1, N]``; the last row is 1: « missing ».
     """
 
     weights: tuple[Tensor, ...]
     leaves: tuple[Tensor, ...]
-    lookups: tuple[Tensor | None, ...]
+    lookups: LogTables
     flat: Tensor
     operands: Tensor
+    masses: tuple[Tensor | None, ...]
 
     @cached_property
     def smallest(self) -> tuple[float, ...]:
         """The smallest weight of each sum table (0 where a pattern has holes)."""
         return tuple(float(w.amin()) for w in self.weights)
 
+    def leaf_store(self, table: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Parameters, held log table and mass table: what :func:`empty_leaves` made."""
+        return self.leaves[table], self.lookups.held(table), self.masses[table]
+
     @property
     def num_bytes(self) -> int:
         """Memory held, lookup tables included, in bytes."""
-        held = [*self.weights, *self.leaves, *(t for t in self.lookups if t is not None)]
-        return sum(t.numel() * t.element_size() for t in held)
+        logs = [self.lookups.held(t) for t in range(len(self.leaves))]
+        held = [*self.weights, *self.leaves, *(t for t in (*logs, *self.masses) if t is not None)]
+        # Parameters may lie within a table of masses: each piece of memory counts once.
+        return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in held}.values())
 
 
 def weight_storage(program: Program, zero: bool = False) -> tuple[Tensor, list[Tensor]]:
@@ -58,15 +67,18 @@ def operands_of(program: Program, flat: Tensor) -> Tensor:
     return flat if program.fused is None else flat.to(program.fused.operands)
 
 
-def lookup_table(table: LeafTable, leaves: Tensor, out: Tensor | None = None) -> Tensor | None:
-    """The log probabilities ``[P, C+1, N]`` of a leaf table, or ``None`` when its leaves are not looked up."""
-    if table.categories is None:
-        return None
-    if out is None:
-        out = leaves.new_empty(len(leaves), table.categories + 1, table.nodes)
-    out[:, :-1] = table.distribution.log_table(leaves, Finite(table.categories))
-    out[:, -1] = 0
-    return out
+def _parameters(program: Program, flat: Tensor, weights: list[Tensor], leaves: Sequence[Tensor]) -> Parameters:
+    """Parameters from weights, which they keep, and leaf parameters, which they copy into tables of their own."""
+    stores = [empty_leaves(program, t) for t in range(len(leaves))]
+    for table, values, (inside, logs, masses) in zip(program.leaf_tables, leaves, stores, strict=True):
+        inside.copy_(values)
+        if logs is not None:
+            write_logs(table, inside, logs)
+        if masses is not None:
+            write_masses(table, inside, masses)
+    held, logs_, masses_ = zip(*stores, strict=True)
+    lookups = LogTables(program.leaf_tables, held, logs_)
+    return Parameters(tuple(weights), held, lookups, flat, operands_of(program, flat), masses_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +132,11 @@ class Model:
                 stored[row] = sums.choice.kernel.pack(values[parameter].to(program.device, program.dtype))
         leaves = []
         for leaf in program.leaf_tables:
-            stored = torch.empty(leaf.shape, dtype=program.dtype, device=program.device)
+            held = torch.empty(leaf.shape, dtype=program.dtype, device=program.device)
             for row, parameter in enumerate(leaf.parameters):
-                stored[row] = values[parameter].to(program.dtype)
-            leaves.append(stored)
-        lookups = tuple(lookup_table(t, v) for t, v in zip(program.leaf_tables, leaves, strict=True))
-        return cls(program, Parameters(tuple(weights), tuple(leaves), lookups, flat, operands_of(program, flat)))
+                held[row] = values[parameter].to(program.dtype)
+            leaves.append(held)
+        return cls(program, _parameters(program, flat, weights, leaves))
 
     @property
     def circuit(self) -> Circuit:
@@ -157,9 +168,7 @@ class Model:
         p = self.parameters
         flat, weights = weight_storage(self.program)
         flat.copy_(p.flat)
-        lookups = tuple(None if t is None else t.clone() for t in p.lookups)
-        leaves = tuple(v.clone() for v in p.leaves)
-        return Model(self.program, Parameters(tuple(weights), leaves, lookups, flat, operands_of(self.program, flat)))
+        return Model(self.program, _parameters(self.program, flat, weights, p.leaves))
 
     @cached_property
     def description(self) -> str:

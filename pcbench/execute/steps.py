@@ -12,9 +12,9 @@ from ..errors import hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
 from .fused import fused_batch, fused_downward, fused_upward
+from .linear import fastest_upward
 from .model import Model
 from .statistics import Statistics
-from .upward import upward
 from .workspace import Workspace
 
 
@@ -32,7 +32,7 @@ def forward(model: Model, evidence: Data, workspace: Workspace | None = None) ->
             if up.exact:
                 return up.log_likelihood
         batch = Batch.of(model.program, evidence)
-        return upward(model.program, model.parameters, batch, workspace).log_likelihood.cpu()
+        return fastest_upward(model.program, model.parameters, batch, workspace).log_likelihood.cpu()
 
 
 @hinted
@@ -66,7 +66,7 @@ def expectation(
                 lap("backward")
                 return statistics, up.log_likelihood
         batch = Batch.of(model.program, evidence)
-        act = upward(model.program, model.parameters, batch, workspace, keep_elements=True)
+        act = fastest_upward(model.program, model.parameters, batch, workspace, keep_elements=True)
         lap("forward")
         downward(act, statistics=statistics)
         lap("backward")
