@@ -48,6 +48,13 @@ class Distribution(abc.ABC):
         values = torch.arange(domain.size, device=parameters.device, dtype=parameters.dtype)
         return self.log_density(parameters, values.expand(*parameters.shape[:-2], domain.size))
 
+    def mass_table(self, parameters: Tensor, domain: Finite) -> Tensor | None:
+        """Mass of every value of a finite domain, ``[..., S, N]`` → ``[..., C, N]``; ``None`` when a mass may underflow.
+
+        A family whose parameters are these masses returns ``parameters`` itself.
+        """
+        return None
+
     # -- learning -----------------------------------------------------------------------------------------------------
     @abc.abstractmethod
     def sufficient(self, values: Tensor) -> Tensor:

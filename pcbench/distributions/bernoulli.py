@@ -34,6 +34,9 @@ class Bernoulli(Distribution):
     def log_density(self, parameters: Tensor, values: Tensor) -> Tensor:
         return torch.where(values.unsqueeze(-1) > 0.5, parameters.log(), (-parameters).log1p())
 
+    def mass_table(self, parameters: Tensor, domain: Finite) -> Tensor:
+        return torch.cat((1 - parameters, parameters), -2)
+
     def sufficient(self, values: Tensor) -> Tensor:
         return values.unsqueeze(-1)
 

@@ -45,6 +45,9 @@ class Categorical(Distribution):
     def log_table(self, parameters: Tensor, domain: Finite) -> Tensor:
         return parameters.log()
 
+    def mass_table(self, parameters: Tensor, domain: Finite) -> Tensor:
+        return parameters
+
     def sufficient(self, values: Tensor) -> Tensor:
         return torch.nn.functional.one_hot(values.long(), self.size).to(
             values.dtype if values.is_floating_point() else torch.get_default_dtype()

@@ -118,7 +118,10 @@ def _flow_through_sums(act: Activations, layer: SumLayer, a: int, b: int, seeds:
     x = act.elements[layer.elements][layer.element_row + a : layer.element_row + b]
     y = act.values[layer.nodes][layer.value_row + a : layer.value_row + b]
     ratio = act.scratch("ratio", b - a, layer.nodes)  # F / y
-    torch.neg(y, out=ratio).exp_().mul_(flow)
+    if act.linear:
+        torch.div(flow, y, out=ratio)
+    else:
+        torch.neg(y, out=ratio).exp_().mul_(flow)
     chunk = (layer.index, a, b)
     if chunk in act.suspect:
         # Nodes that underflow in the linear domain: zero ones carry no flow, the others are added one by one below.
@@ -169,10 +172,7 @@ def _count_leaves(act: Activations, index: int, table: LeafTable, out: Tensor, f
     codes = act.batch.codes[index]
     assert codes is not None
     size, per_set = act.batch.size, table.categories + 1
-    order, start = sort_codes(codes, len(table.parameters) * per_set, table.untied)
-    # Position (use, sample) in `codes` → row of the arena in which that use's flow lies.
-    offset = (table.element_rows - torch.arange(len(table.rows), device=act.device)) * size
-    order += offset[torch.div(order, size, rounding_mode="floor")]
+    order, start = sort_codes(codes, len(table.parameters) * per_set, table.untied, table.element_rows * size)
     flows = act.elements[table.nodes].view(-1, table.nodes)
     first = [*start[::per_set].tolist(), len(order)]
     step = max(1, chunk_bytes(act.device) // (per_set * table.nodes * act.dtype.itemsize))

@@ -8,6 +8,7 @@ kept apart as its sign, and a finite number that nothing depends on stands in fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -16,7 +17,8 @@ from pcbench_kernels.cpu.softmax import row_softmax, softmax_gradient
 
 from ..compile import LeafTable, Program, SumTable
 from ..scope import Finite
-from .model import Model, Parameters, lookup_table, operands_of, weight_storage
+from .leaves import LogTables
+from .model import Model, Parameters
 
 
 def cut_limits(coordinates: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -98,18 +100,14 @@ def assemble(
         logs: log probabilities ``[P, C, N]`` of leaf tables over a finite domain; computed from ``leaves`` where left out.
         recycle: a model of the same program that nobody needs any more; its memory is used.
     """
-    spare = None if recycle is None else recycle.parameters
-    flat, stored = weight_storage(program) if spare is None else (spare.flat, list(spare.weights))
-    for into, values in zip(stored, weights, strict=True):
+    made = Parameters.empty(program) if recycle is None else recycle.parameters.again(program)
+    for into, values in zip((*made.weights, *made.leaves), (*weights, *leaves), strict=True):
         into.copy_(values)
-    operands = operands_of(program, flat) if spare is None or spare.operands is flat else spare.operands.copy_(flat)
-    kept, lookups = [], []
-    for t, table in enumerate(program.leaf_tables):
-        kept.append(leaves[t].clone() if spare is None else spare.leaves[t].copy_(leaves[t]))
-        out = None if spare is None else spare.lookups[t]
-        known = None if logs is None else logs[t]
-        if known is None:
-            lookups.append(lookup_table(table, kept[t], out))
-        else:
-            lookups.append(torch.nn.functional.pad(known, (0, 0, 0, 1)))  # the last row is « missing »: log 1
-    return Parameters(tuple(stored), tuple(kept), tuple(lookups), flat, operands)
+    made.operands.copy_(made.flat)
+    for t in range(len(program.leaf_tables)):
+        made.tabulate(program, t)
+    if logs is None:
+        return made
+    # The last row is « missing »: log 1.
+    known = [None if table is None else torch.nn.functional.pad(table, (0, 0, 0, 1)) for table in logs]
+    return replace(made, lookups=LogTables(program.leaf_tables, made.leaves, known))

@@ -65,7 +65,7 @@ class FusedPass:
     def addresses(self) -> tuple[int, ...]:
         """Where the parameters lie."""
         p = self.parameters
-        return tuple(t.data_ptr() for t in (p.flat, p.operands, *p.lookups) if t is not None)
+        return tuple(t.data_ptr() for t in (p.flat, p.operands, *p.gathered))
 
     @property
     def likelihood(self) -> Tensor:
@@ -237,7 +237,7 @@ def _buffers(program: Program, parameters: Parameters, batch: FusedBatch, worksp
         workspace.get("seeds", (size, program.circuit.num_outputs), program.dtype, device),
         parameters.flat,
         parameters.operands,
-        tuple(t for t in parameters.lookups if t is not None),
+        parameters.gathered,
         batch.codes,
         flags(workspace, device)[SUSPECT:],
         downward,

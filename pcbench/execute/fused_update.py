@@ -63,14 +63,12 @@ def fused_learn(up: FusedPass, update: Update, new: Parameters, stamps: Stamps |
             maximise_sums(p.weights, counts, base, rows, new.flat, rounded, update)
         for leaves, found in zip(fused.leaves, samples, strict=True):
             t = leaves.table
-            lookup = new.lookups[t]
-            assert lookup is not None
             sort(p, leaves, found)
             add_up(p, leaves, found)
-            learn_categories(p, leaves, found, up.parameters.leaves[t], new.leaves[t], lookup, update)
+            learn_categories(p, leaves, found, up.parameters.leaves[t], new.leaves[t], new.gathered[t], update)
         up.report[-3:].copy_(up.flags)
 
-    outputs = [new.flat, new.operands, *new.leaves, *(t for t in new.lookups if t is not None)]
+    outputs = [new.flat, new.operands, *new.leaves, *new.gathered]
     mark = (lambda _: None) if stamps is None else stamps.mark
     mark("forward")
     run(up, "flow", lambda: flow_down(up))
@@ -84,6 +82,4 @@ def fused_leaves(table: LeafTable, old: Tensor, counts: Tensor, new: Parameters,
     from pcbench_kernels.gpu import maximise_categorical
 
     learns = torch.ones(len(old), dtype=torch.int32, device=old.device) if table.trainable is None else table.trainable.int()
-    lookup = new.lookups[t]
-    assert lookup is not None
-    maximise_categorical(old, counts, learns, new.leaves[t], lookup, update)
+    maximise_categorical(old, counts, learns, new.leaves[t], new.gathered[t], update)

@@ -9,7 +9,8 @@ from pcbench_kernels.cpu.gather import take
 from ..compile import Program, SumLayer, cut
 from ..distributions import Distribution
 from .evidence import Batch
-from .model import Parameters, with_exact_lookups
+from .leaves import LogTables
+from .model import Parameters
 from .upward import Activations, LeafRule, evaluate, fill_elements, prepare
 from .workspace import Workspace
 
@@ -31,12 +32,15 @@ MAX_RULE = LeafRule(_best_soft, _best_missing)
 def max_product(program: Program, parameters: Parameters, batch: Batch, workspace: Workspace | None = None) -> Activations:
     """Max-product evaluation; elements are kept in the log domain, relative to their maximum."""
     lookups = []
-    for table in with_exact_lookups(program, parameters).lookups:
+    for t in range(len(program.leaf_tables)):
+        table = parameters.lookups[t]
         best = None if table is None else table.clone()
         if best is not None:
             best[:, -1] = best[:, :-1].amax(1)
         lookups.append(best)
-    modes = Parameters(parameters.weights, parameters.leaves, tuple(lookups), parameters.flat, parameters.operands)
+    best_tables = LogTables(program.leaf_tables, parameters.leaves, lookups)
+    p = parameters
+    modes = Parameters(p.weights, p.leaves, best_tables, p.flat, p.operands, p.masses)
     act = prepare(program, modes, batch, workspace or Workspace(), True, MAX_RULE)
     logs = [w.log() for w in parameters.weights]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,7 +13,8 @@ from ..compile import LeafTable, SumTable
 from ..distributions import Categorical
 from ..errors import DataError, OptionError, hinted
 from .fused_update import fused_leaves, update_of
-from .model import Model, Parameters, lookup_table
+from .leaves import write_logs, write_masses
+from .model import Model, Parameters
 from .statistics import Statistics
 from .workspace import Workspace, chunk_bytes
 
@@ -55,7 +55,10 @@ def maximise(
         leaves = _maximise_fused(model, statistics, step_size, pseudocount, out)
     for t in leaves:
         table = program.leaf_tables[t]
-        _update_leaves(table, old.leaves[t], statistics.leaves[t], step_size, pseudocount, out.leaves[t], out.lookups[t])
+        logs, masses = out.lookups.held(t), out.masses[t]
+        _update_leaves(table, old.leaves[t], statistics.leaves[t], step_size, pseudocount, out.leaves[t], logs, masses)
+        if out.gathered:
+            write_logs(table, out.leaves[t], out.gathered[t])
     return new
 
 
@@ -72,9 +75,8 @@ def recycled(model: Model, recycle: Model | None) -> Model:
     if recycle is not None and recycle.program is not model.program:
         raise OptionError("recycle must be a model of the same program")
     if recycle is None or recycle is model:
-        return model.blank()
-    # A new object: what the old one has remembered of itself (smallest weights) is no longer so.
-    return Model(model.program, replace(recycle.parameters))
+        return Model(model.program, Parameters.empty(model.program))
+    return Model(model.program, recycle.parameters.again(model.program))
 
 
 def _maximise_fused(model: Model, statistics: Statistics, step: float, pseudocount: float, out: Parameters) -> list[int]:
@@ -124,7 +126,14 @@ def _update_sums(table: SumTable, old: Tensor, flows: Tensor, step: float, pseud
 
 
 def _update_leaves(
-    table: LeafTable, old: Tensor, counts: Tensor, step: float, pseudocount: float, out: Tensor, lookup: Tensor | None
+    table: LeafTable,
+    old: Tensor,
+    counts: Tensor,
+    step: float,
+    pseudocount: float,
+    out: Tensor,
+    logs: Tensor | None,
+    masses: Tensor | None,
 ) -> None:
     family = table.distribution
     pieces = _pieces(counts)
@@ -142,19 +151,26 @@ def _update_leaves(
         mass = total + pseudocount
         empty = mass < least_mass(mass.dtype)
         share = step / mass.masked_fill_(empty, 1.0)
-        mean = moments * share
-        if pseudocount > 0:
-            mean.add_(share * pseudocount * family.prior_moments(precise))
-        if step != 1.0:
-            mean.add_(family.moments(precise), alpha=1.0 - step)
+        # Where the family's parameters have the shape of its moments, these are computed where the result belongs.
+        place = out[part]
+        mean = place if place.dtype == moments.dtype and place.shape == moments.shape else torch.empty_like(moments)
+        prior = share * pseudocount * family.prior_moments(precise) if pseudocount > 0 else share.new_zeros(())
+        if step == 1.0:
+            torch.addcmul(prior, moments, share, out=mean)
+        else:
+            torch.addcmul(family.moments(precise), moments, share / (1.0 - step), out=mean)
+            torch.add(prior, mean, alpha=1.0 - step, out=mean)
         fresh = family.from_moments(mean)
         if bool(empty.any()):
             fresh = torch.where(empty, precise, fresh)
-        out[part] = fresh
+        if fresh is not place:
+            place.copy_(fresh)
         if table.trainable is not None:
             out[part][~table.trainable[part]] = parameters[~table.trainable[part]]
-        if lookup is not None:
-            lookup_table(table, out[part], lookup[part])
+        if logs is not None:
+            write_logs(table, out[part], logs[part])
+        if masses is not None:
+            write_masses(table, out[part], masses[part])
 
 
 def _keep_frozen(trainable: Tensor | None, old: Tensor, out: Tensor) -> None:

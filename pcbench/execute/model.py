@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..circuit import Circuit, Parameter, SumBlock, check_weights, initial_values
-from ..compile import LeafTable, Program, compile, weight_starts
+from ..compile import Program, compile, weight_starts
 from ..errors import CircuitError, ParameterError, hinted
-from ..scope import Finite
+from .leaves import LogTables, empty_leaves, empty_table, write_logs, write_masses
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +26,46 @@ class Parameters:
         flat: all weights in one buffer, of which ``weights`` are views, in the order of :func:`weight_starts`.
         operands: ``flat`` as fused matrix products read it: in bfloat16 where they are fast, otherwise ``flat`` itself.
         lookups: for each leaf table over a finite domain, log probabilities ``[P, C+1, N]``; the last row is 0: « missing ».
-            In float16 where fused matrix products are fast; :func:`with_exact_lookups` has them in the program's precision.
+        masses: for each leaf table that linear passes look up, probabilities ``[P, C+1, N]``; the last row is 1: « missing ».
+        gathered: for each leaf table of a fused program, ``lookups`` as its kernels read them: in float16 where matrix
+            products are fast.
     """
 
     weights: tuple[Tensor, ...]
     leaves: tuple[Tensor, ...]
-    lookups: tuple[Tensor | None, ...]
+    lookups: LogTables
     flat: Tensor
     operands: Tensor
+    masses: tuple[Tensor | None, ...]
+    gathered: tuple[Tensor, ...] = ()
+
+    @classmethod
+    def empty(cls, program: Program) -> Parameters:
+        """Memory for the parameters of a program; what it holds are not parameters yet."""
+        flat, weights = weight_storage(program)
+        operands = flat if program.fused is None else torch.empty_like(flat, dtype=program.fused.operands)
+        operands = flat if operands.dtype == flat.dtype else operands
+        inside, logs, masses = zip(*(empty_leaves(program, t) for t in range(len(program.leaf_tables))), strict=True)
+        gathered: tuple[Tensor, ...] = ()
+        if program.fused is not None:
+            like = torch.empty(0, dtype=program.fused.logs, device=program.device)
+            gathered = tuple(empty_table(table, like) for table in program.leaf_tables)
+        lookups = LogTables(program.leaf_tables, inside, logs)
+        return cls(tuple(weights), inside, lookups, flat, operands, masses, gathered)
+
+    def again(self, program: Program) -> Parameters:
+        """The same memory, for other parameters: without what was made of those that it holds."""
+        logs = [self.lookups.held(t) for t in range(len(self.leaves))]
+        return replace(self, lookups=LogTables(program.leaf_tables, self.leaves, logs))
+
+    def tabulate(self, program: Program, table: int) -> None:
+        """Fill whatever is looked up of a leaf table, from its parameters."""
+        layout, leaves = program.leaf_tables[table], self.leaves[table]
+        for out in (self.lookups.held(table), self.gathered[table] if self.gathered else None):
+            if out is not None:
+                write_logs(layout, leaves, out)
+        if (masses := self.masses[table]) is not None:
+            write_masses(layout, leaves, masses)
 
     @cached_property
     def smallest(self) -> tuple[float, ...]:
@@ -43,9 +75,10 @@ class Parameters:
     @property
     def num_bytes(self) -> int:
         """Memory held, lookup tables included, in bytes."""
-        held = [*self.weights, *self.leaves, *(t for t in self.lookups if t is not None)]
-        held += [] if self.operands is self.flat else [self.operands]
-        return sum(t.numel() * t.element_size() for t in held)
+        logs = [self.lookups.held(t) for t in range(len(self.leaves))]
+        held = [self.flat, self.operands, *self.leaves, *self.gathered, *(t for t in (*logs, *self.masses) if t is not None)]
+        # Parameters may lie within a table of masses: each piece of memory counts once.
+        return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in held}.values())
 
 
 def weight_storage(program: Program, zero: bool = False) -> tuple[Tensor, list[Tensor]]:
@@ -56,36 +89,15 @@ def weight_storage(program: Program, zero: bool = False) -> tuple[Tensor, list[T
     return flat, [flat[a : a + prod(t.shape)].view(t.shape) for a, t in zip(starts, program.sum_tables, strict=False)]
 
 
-def operands_of(program: Program, flat: Tensor) -> Tensor:
-    """What fused matrix products read: see :class:`Parameters`."""
-    return flat if program.fused is None else flat.to(program.fused.operands)
-
-
-def lookup_table(
-    table: LeafTable, leaves: Tensor, out: Tensor | None = None, dtype: torch.dtype | None = None
-) -> Tensor | None:
-    """The log probabilities ``[P, C+1, N]`` of a leaf table, or ``None`` when its leaves are not looked up."""
-    if table.categories is None:
-        return None
-    if out is None:
-        out = leaves.new_empty(len(leaves), table.categories + 1, table.nodes, dtype=dtype)
-    out[:, :-1] = table.distribution.log_table(leaves, Finite(table.categories))
-    out[:, -1] = 0
-    return out
-
-
-def lookups_of(program: Program, leaves: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
-    """Lookup tables of all leaf tables, as the program's passes read them."""
-    dtype = program.dtype if program.fused is None else program.fused.logs
-    return tuple(lookup_table(t, v, dtype=dtype) for t, v in zip(program.leaf_tables, leaves, strict=True))
-
-
-def with_exact_lookups(program: Program, parameters: Parameters) -> Parameters:
-    """The same parameters, with lookup tables in the precision of the program."""
-    if all(t is None or t.dtype == program.dtype for t in parameters.lookups):
-        return parameters
-    exact = tuple(lookup_table(t, v) for t, v in zip(program.leaf_tables, parameters.leaves, strict=True))
-    return replace(parameters, lookups=exact)
+def assembled(program: Program, weights: Sequence[Tensor], leaves: Sequence[Tensor]) -> Parameters:
+    """Parameters from one tensor a table, which they copy."""
+    made = Parameters.empty(program)
+    for into, values in zip((*made.weights, *made.leaves), (*weights, *leaves), strict=True):
+        into.copy_(values)
+    made.operands.copy_(made.flat)
+    for t in range(len(leaves)):
+        made.tabulate(program, t)
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,20 +145,16 @@ class Model:
 
     @classmethod
     def _packed(cls, program: Program, values: dict[Parameter, Tensor]) -> Model:
-        flat, weights = weight_storage(program)
-        for sums, stored in zip(program.sum_tables, weights, strict=True):
+        made = Parameters.empty(program)
+        for sums, stored in zip(program.sum_tables, made.weights, strict=True):
             for row, parameter in enumerate(sums.parameters):
                 stored[row] = sums.choice.kernel.pack(values[parameter].to(program.device, program.dtype))
-        leaves = []
-        for leaf in program.leaf_tables:
-            stored = torch.empty(leaf.shape, dtype=program.dtype, device=program.device)
+        made.operands.copy_(made.flat)
+        for t, (leaf, stored) in enumerate(zip(program.leaf_tables, made.leaves, strict=True)):
             for row, parameter in enumerate(leaf.parameters):
                 stored[row] = values[parameter].to(program.dtype)
-            leaves.append(stored)
-        return cls(
-            program,
-            Parameters(tuple(weights), tuple(leaves), lookups_of(program, leaves), flat, operands_of(program, flat)),
-        )
+            made.tabulate(program, t)
+        return cls(program, made)
 
     @property
     def circuit(self) -> Circuit:
@@ -175,21 +183,7 @@ class Model:
 
     def clone(self) -> Model:
         """A copy that shares no memory with this model."""
-        p = self.parameters
-        flat, weights = weight_storage(self.program)
-        flat.copy_(p.flat)
-        lookups = tuple(None if t is None else t.clone() for t in p.lookups)
-        leaves = tuple(v.clone() for v in p.leaves)
-        return Model(self.program, Parameters(tuple(weights), leaves, lookups, flat, operands_of(self.program, flat)))
-
-    def blank(self) -> Model:
-        """Memory for a model of the same program; what it holds is not a model yet."""
-        p = self.parameters
-        flat, weights = weight_storage(self.program)
-        lookups = tuple(None if t is None else torch.empty_like(t) for t in p.lookups)
-        operands = flat if p.operands.dtype == flat.dtype else torch.empty_like(p.operands)
-        leaves = tuple(torch.empty_like(v) for v in p.leaves)
-        return Model(self.program, Parameters(tuple(weights), leaves, lookups, flat, operands))
+        return Model(self.program, assembled(self.program, self.parameters.weights, self.parameters.leaves))
 
     @cached_property
     def description(self) -> str:

@@ -10,7 +10,7 @@ from ..circuit import Block, InputBlock, ProductBlock
 from ..errors import hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
-from .model import Model, with_exact_lookups
+from .model import Model
 from .upward import upward
 
 
@@ -36,7 +36,7 @@ def node_values(model: Model, evidence: Data) -> dict[Block, Float64[Tensor, "ba
 
 def _leaf_values(model: Model, batch: Batch, block: InputBlock) -> Tensor:
     table, use = model.program.leaf_use[block]
-    lookup, codes = with_exact_lookups(model.program, model.parameters).lookups[table], batch.codes[table]
+    lookup, codes = model.parameters.lookups[table], batch.codes[table]
     assert lookup is not None and codes is not None
     soft = batch.soft.get(block.variable.index)
     if soft is None:

@@ -13,11 +13,11 @@ from .downward import downward
 from .evidence import Batch, Data, Evidence
 from .fused import fused_batch, fused_downward, fused_upward
 from .fused_update import fused_learn, update_of, updates_alone
+from .linear import fastest_upward
 from .maximise import check_rates, maximise, recycled
 from .model import Model
 from .stamps import Clock, Stamps
 from .statistics import Statistics
-from .upward import upward
 from .workspace import Workspace
 
 
@@ -47,7 +47,7 @@ def forward(model: Model, evidence: Data, workspace: Workspace | None = None) ->
             if settled.exact:
                 return settled.log_likelihood
         batch = Batch.of(model.program, evidence)
-        return upward(model.program, model.parameters, batch, workspace).log_likelihood.cpu()
+        return fastest_upward(model.program, model.parameters, batch, workspace).log_likelihood.cpu()
 
 
 @hinted
@@ -89,7 +89,7 @@ def _exact_expectation(
     model: Model, evidence: Evidence, workspace: Workspace, statistics: Statistics, clock: Clock | None
 ) -> Tensor:
     batch = Batch.of(model.program, evidence)
-    act = upward(model.program, model.parameters, batch, workspace, keep_elements=True)
+    act = fastest_upward(model.program, model.parameters, batch, workspace, keep_elements=True)
     _lap(clock, "forward")
     downward(act, statistics=statistics)
     _lap(clock, "backward")

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from pcbench_kernels.cpu.gather import load, pick_columns, take
-from pcbench_kernels.cpu.leaf import lookup
+from pcbench_kernels.cpu.leaf import lookup, rows_of
 
 from ..compile import Factor, InputLayer, LeafFactor, ProductLayer, Program, SumLayer, Term, cut
 from ..distributions import Distribution
 from .evidence import Batch
-from .model import Parameters, with_exact_lookups
+from .model import Parameters
 from .workspace import Workspace, chunk_groups
 
 #: Stands in for −∞ as a maximum, so that −∞ − maximum stays −∞ and does not become NaN.
@@ -59,6 +59,7 @@ class Activations:
         program, parameters, batch: what was evaluated.
         values: arenas ``[rows, B, N]`` by width, relative to ``scales``.
         elements: arenas ``[rows, B, E]`` by width, linear, each row of E relative to its maximum; empty when not kept.
+        linear: whether ``values`` are linear; see :mod:`pcbench.execute.linear`. Otherwise they are logarithms.
         scales: ``[units, B]`` float64.
         rule: what unobserved leaves are worth.
         suspect: (layer, first block, last block) of chunks in which some linear sum is zero or nearly so.
@@ -74,6 +75,7 @@ class Activations:
     elements: dict[int, Tensor]
     scales: Tensor
     rule: LeafRule = SUM_RULE
+    linear: bool = False
     suspect: set[tuple[int, int, int]] = field(default_factory=set)
     exact: set[tuple[int, int, int]] = field(default_factory=set)
     log_likelihood: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -108,6 +110,7 @@ def prepare(
     workspace: Workspace,
     keep_elements: bool,
     rule: LeafRule = SUM_RULE,
+    linear: bool = False,
 ) -> Activations:
     """Buffers for a pass."""
     size, dtype, device = batch.size, program.dtype, program.device
@@ -115,8 +118,7 @@ def prepare(
     kept = program.element_rows if keep_elements else {}
     elements = {e: workspace.get(f"elements{e}", (r, size, e), dtype, device) for e, r in kept.items()}
     scales = workspace.get("scales", (program.num_units, size), torch.float64, device)
-    exact = with_exact_lookups(program, parameters)
-    return Activations(program, exact, batch, workspace, values, elements, scales, rule)
+    return Activations(program, parameters, batch, workspace, values, elements, scales, rule, linear)
 
 
 def upward(
@@ -152,6 +154,7 @@ def _collect_outputs(act: Activations) -> Tensor:
     for layer in act.program.layers:
         for block, column in layer.outputs:
             value = act.values[layer.nodes][layer.value_row + block]
+            value = value.log() if act.linear else value
             torch.add(value.double(), act.scales[layer.unit + block][:, None], out=out[:, column : column + layer.nodes])
     return out
 
@@ -165,7 +168,10 @@ def _evaluate_inputs(act: Activations, layer: InputLayer) -> None:
     if table.categories is not None:
         leaf = LeafFactor(layer.table, layer.first_use)
         for a, b in act.chunks(layer):
-            _load_leaf(act, leaf, a, b, out[a:b])
+            if act.linear:
+                out[a:b] = masses(act, leaf, a, b)
+            else:
+                _load_leaf(act, leaf, a, b, out[a:b])
         scales.zero_()
         return
     uses = slice(layer.first_use, layer.first_use + groups)
@@ -224,7 +230,7 @@ def fill_elements(act: Activations, layer: SumLayer, a: int, b: int, x: Tensor) 
         shift = fill_term(act, layer.terms[0], a, b, x)
     else:
         shifts = [fill_term(act, t, a, b, x[:, :, t.offset : t.offset + t.width]) for t in layer.terms]
-        shift = torch.stack(shifts).amax(0)
+        shift = torch.stack(shifts).amax(0).clamp_(min=FLOOR)
         for term, own in zip(layer.terms, shifts, strict=True):
             x[:, :, term.offset : term.offset + term.width].add_((own - shift).to(x.dtype)[:, :, None])
     peak = x.amax(-1, keepdim=True).clamp_(min=FLOOR)
@@ -254,23 +260,31 @@ def fill_term(act: Activations, term: Term, a: int, b: int, out: Tensor) -> Tens
 
 
 def _add_factor(act: Activations, factor: Factor, a: int, b: int, out: Tensor, filled: bool) -> None:
-    arena, rows = act.values[factor.width], cut(factor.rows, a, b)
-    if factor.columns is None:
-        if filled:
-            out.add_(take(arena, rows))
-        else:
-            load(arena, rows, out)
+    if factor.columns is None and not filled and not act.linear:
+        load(act.values[factor.width], cut(factor.rows, a, b), out)
         return
-    columns = factor.columns if len(factor.columns) == 1 else factor.columns[a:b]
-    chosen = pick_columns(take(arena, rows), columns)
+    chosen = child_values(act, factor, a, b)
+    if act.linear:
+        chosen = chosen.log()
     if filled:
         out.add_(chosen)
     else:
         out.copy_(chosen)
 
 
+def child_values(act: Activations, factor: Factor, a: int, b: int) -> Tensor:
+    """What the children of blocks ``a … b`` hand up: ``[b−a, B, width]``; a view where that is possible."""
+    chosen = take(act.values[factor.width], cut(factor.rows, a, b))
+    if factor.columns is None:
+        return chosen
+    return pick_columns(chosen, factor.columns if len(factor.columns) == 1 else factor.columns[a:b])
+
+
 def _load_leaf(act: Activations, leaf: LeafFactor, a: int, b: int, out: Tensor) -> None:
-    """Look the leaves of blocks ``a … b`` up: ``out [b−a, B, N]``, contiguous."""
+    """Look the log values of the leaves of blocks ``a … b`` up: ``out [b−a, B, N]``."""
+    if act.linear and act.parameters.lookups.held(leaf.table) is None:
+        torch.log(masses(act, leaf, a, b), out=out)  # these are fewer than a table of logs has entries
+        return
     table, codes = act.parameters.lookups[leaf.table], act.batch.codes[leaf.table]
     assert table is not None and codes is not None
     first = leaf.first_use
@@ -283,6 +297,14 @@ def _load_leaf(act: Activations, leaf: LeafFactor, a: int, b: int, out: Tensor) 
                 logs = table[layout.rows[use], : likelihood.shape[-1]]
                 # In float64: a network may well find one value e^-200 times as likely as another.
                 out[i] = act.rule.soft(likelihood.double().view(-1, len(logs)), logs.double())
+
+
+def masses(act: Activations, leaf: LeafFactor, a: int, b: int) -> Tensor:
+    """The probabilities of the leaves of blocks ``a … b``: ``[b−a, B, N]``."""
+    table, codes = act.parameters.masses[leaf.table], act.batch.codes[leaf.table]
+    assert table is not None and codes is not None
+    chosen = codes[leaf.first_use + a : leaf.first_use + b].reshape(-1)
+    return rows_of(table.view(-1, table.shape[2]), chosen).view(b - a, act.batch.size, table.shape[2])
 
 
 def _apply_exactly(act: Activations, layer: SumLayer, a: int, b: int, y: Tensor) -> None:

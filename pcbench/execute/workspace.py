@@ -15,9 +15,9 @@ from .graphs import Graphs
 
 CPU = torch.device("cpu")
 
-#: Bytes that a chunk of a layer may take in each of its buffers, so that it stays in a core's cache from the gather of
-#: its products to the logarithm of its sums.
-CHUNK_BYTES = 1 << 20
+#: Bytes that a chunk of a layer may take in each of its buffers: small enough to stay in cache from the gather of its
+#: products to the division of its sums, large enough that the calls for it cost little.
+CHUNK_BYTES = 1 << 21
 
 
 class Workspace:

@@ -17,6 +17,8 @@ MATRIX = {"narrow_sum_forward", "narrow_sum_flow", "many_sum_forward", "many_sum
           "edge_flow", "edge_em"}  # fmt: skip
 #: Bytes of a thread that may spill. The tile of ``edge_em`` does, and was faster on an H100 than half of it, which does not.
 ACCEPTED_SPILLS, SPILLS = 32, {"edge_em": 256}
+#: What holds a whole row of weights in a tile; in float32 too few rows fit for the instructions of a group of warps.
+FEW_ROWS_IF_EXACT = {"edge_em"}
 #: Capability → most shared memory that a block may ask for, in bytes.
 SHARED_MEMORY = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
 
@@ -53,7 +55,8 @@ def test_kernels_use_tensor_cores_and_fit(capability: int, precision: str, instr
             assert 16 <= report["registers"] <= 255, where
     if capability > 80:
         large = {"wgmma.mma_async", "tcgen05.mma"}
-        assert all(large & {i for r in kernels[k] for i in r["instructions"]} for k in MATRIX), "a kernel has small tiles only"
+        small_only = {k for k in MATRIX if not large & {i for r in kernels[k] for i in r["instructions"]}}
+        assert small_only <= (FEW_ROWS_IF_EXACT if precision == "exact" else set()), "these have small tiles only"
 
 
 def test_a_report_tells_what_a_tile_costs() -> None:

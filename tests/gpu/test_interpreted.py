@@ -74,7 +74,7 @@ def fused(model: Model, wide: bool = False) -> Model:
     finally:
         fuse_blocks.NARROW = narrow
     assert not (wide and any(layer.narrow for layer in plan.layers))
-    return Model(dataclasses.replace(p, fused=plan), model.parameters)
+    return model.recompiled(dataclasses.replace(p, fused=plan))
 
 
 def pair(name: str, wide: bool = False) -> tuple[Model, Model]:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pcbench_kernels import SumPattern
 from pcbench_kernels.cpu.em import row_totals, sum_update
 from pcbench_kernels.cpu.gather import add_columns, load, pick_columns, take
-from pcbench_kernels.cpu.leaf import counts, lookup, sort_codes
+from pcbench_kernels.cpu.leaf import counts, lookup, rows_of, sort_codes
+from pcbench_kernels.cpu.rows import row_means
 from pcbench_kernels.cpu.sum_dense import DenseSum
 from pcbench_kernels.cpu.sum_edges import EdgeSum
 from pcbench_kernels.cpu.sum_tiles import TileSum
@@ -68,6 +69,41 @@ def test_lookup() -> None:
     out = torch.empty(4, 4)
     lookup(table, codes, out)
     np.testing.assert_array_equal(out, table[codes])
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.int64])
+def test_rows_of_a_table(kind: torch.dtype) -> None:
+    table = torch.rand(300, 5)
+    codes = torch.randint(0, 300, (700,), dtype=kind)
+    np.testing.assert_array_equal(rows_of(table, codes), table[codes.long()])
+
+
+def test_means_of_rows() -> None:
+    x = torch.rand(3, 10, 12, dtype=torch.float64)
+    for part in (x, x[:, :, 4:9], x[:, :, :1], x[:, 2:7], x[1:, ::2]):
+        np.testing.assert_allclose(row_means(part), part.numpy().mean(-1), rtol=1e-12)
+
+
+def test_order_of_codes_shared_out_among_threads() -> None:
+    """Enough codes for several threads, in uses that lie in any order; every run holds its samples in ascending order."""
+    uses, batch, width = 300, 512, 7
+    codes = torch.from_numpy(np.random.default_rng(0).integers(0, width, (uses, batch)) + np.arange(uses)[:, None] * width)
+    first = torch.randperm(uses, generator=torch.Generator().manual_seed(0)) * batch
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(sort_codes(codes, uses * width, True, first))
+    finally:
+        torch.set_num_threads(before)
+    expected = np.argsort(codes.reshape(-1).numpy(), kind="stable")
+    expected = first.numpy()[expected // batch] + expected % batch
+    for order, start in found:
+        np.testing.assert_array_equal(order, expected)
+        np.testing.assert_array_equal(start[1:], np.bincount(codes.reshape(-1)).cumsum()[:-1])
+    order, _ = sort_codes(codes, uses * width, False, first)
+    np.testing.assert_array_equal(order, expected)
 
 
 @examples(60)
