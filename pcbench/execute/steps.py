@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from ..errors import DataError, hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
-from .fused import fused_batch, fused_downward, fused_upward
+from .fused import FusedBatch, FusedPass, fused_batch, fused_downward, fused_upward
 from .fused_update import fused_learn, update_of, updates_alone
 from .linear import fastest_upward
 from .maximise import check_rates, maximise, recycled
@@ -43,7 +44,12 @@ def forward(model: Model, evidence: Data, workspace: Workspace | None = None) ->
     with torch.no_grad():
         evidence, workspace = Evidence.of(evidence), workspace or Workspace()
         if (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
-            settled = fused_upward(model.program, model.parameters, laid_out, workspace).settle()
+
+            def passed() -> FusedPass:
+                return fused_upward(model.program, model.parameters, laid_out, workspace)
+
+            _rehearse("forward", passed, laid_out, model, workspace)
+            settled = passed().settle()
             if settled.exact:
                 return settled.log_likelihood
         batch = Batch.of(model.program, evidence)
@@ -73,7 +79,13 @@ def expectation(
         evidence, workspace = Evidence.of(evidence), workspace or Workspace()
         statistics = Statistics.zeros(model.program) if into is None else into
         if (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
-            up = fused_upward(model.program, model.parameters, laid_out, workspace, downward=True)
+
+            def passed() -> FusedPass:
+                return fused_upward(model.program, model.parameters, laid_out, workspace, downward=True)
+
+            both = ("expectation", statistics.rows == 0)
+            _rehearse(both, lambda: fused_downward(passed(), statistics), laid_out, model, workspace)
+            up = passed()
             settled = up.settle()
             if settled.exact:
                 _lap(clock, "forward")
@@ -94,6 +106,10 @@ def _exact_expectation(
     downward(act, statistics=statistics)
     _lap(clock, "backward")
     return act.log_likelihood.cpu()
+
+
+def _rehearse(what: Hashable, passed: Callable[[], object], batch: FusedBatch, model: Model, workspace: Workspace) -> None:
+    workspace.graphs.rehearse((what, model.program, batch.size), passed, model.program.device)
 
 
 def _lap(clock: Clock | None, part: str) -> None:
@@ -132,9 +148,14 @@ def em_step(
             stamps = Stamps(model.program.device) if clock is not None else None
             new = recycled(model, recycle)
             update = update_of(model.program, workspace, step_size, pseudocount)
-            up = fused_upward(model.program, model.parameters, laid_out, workspace, downward=True)
-            fused_learn(up, update, new.parameters, stamps)
-            settled = up.settle()
+
+            def passed(stamps: Stamps | None = None) -> FusedPass:
+                up = fused_upward(model.program, model.parameters, laid_out, workspace, downward=True)
+                fused_learn(up, update, new.parameters, stamps)
+                return up
+
+            _rehearse("step", passed, laid_out, model, workspace)
+            settled = passed(stamps).settle()
             if settled.wrong and settled.exact:
                 raise DataError("the expected counts of a layer hold NaN or infinity; the model was not changed")
             if clock is not None and stamps is not None:

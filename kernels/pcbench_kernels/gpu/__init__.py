@@ -1,6 +1,7 @@
 """Triton kernels, and how they are launched: a fused layer a launch. Nothing else in the project imports triton."""
 
 from .down import count_edges, flow_through
+from .launching import rehearsal
 from .leafwise import Samples, add_up, count_categories, encode_data, learn_categories, parts_of, sort
 from .tiles import PRECISIONS, Pass, Update
 from .up import value_of
@@ -21,6 +22,7 @@ __all__ = [
     "maximise_categorical",
     "maximise_sums",
     "parts_of",
+    "rehearsal",
     "sort",
     "value_of",
 ]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..fused import FusedEdges, FusedLayer
 from .backward import edge_flow, flow_ratio, many_sum_flow, narrow_sum_flow, product_flow, wide_sum_flow
+from .launching import launch
 from .tiles import ELEMENTS, FILL, PRECISIONS, TILES, Pass, early, rows_of_samples, side, warps, weight_side
 
 
@@ -31,7 +32,7 @@ def _pulls(layer: FusedLayer) -> dict[str, int | bool]:
 
 def _product_flow(p: Pass, layer: FusedLayer) -> None:
     rows, cols = side(p.size, 32), side(layer.nodes, 128)
-    product_flow[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols))](
+    launch(product_flow, (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols)))(
         *_parents(p, layer),
         layer.elements_at,
         p.size,
@@ -51,7 +52,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     span = triton.cdiv(layer.width, cols) * cols
     while span > cols and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.width, span) < FILL:
         span = triton.cdiv(span // 2, cols) * cols
-    narrow_sum_flow[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.width, span))](
+    launch(narrow_sum_flow, (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.width, span)))(
         p.values,
         p.ratios,
         p.elements,
@@ -81,7 +82,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
 def _many_flow(p: Pass, layer: FusedLayer) -> None:
     cols, nodes = side(layer.width, 512), side(layer.nodes, 512)
     rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // nodes))
-    many_sum_flow[(layer.groups * triton.cdiv(p.size, rows),)](
+    launch(many_sum_flow, (layer.groups * triton.cdiv(p.size, rows),))(
         p.values,
         p.ratios,
         p.scales,
@@ -112,7 +113,7 @@ def _many_flow(p: Pass, layer: FusedLayer) -> None:
 
 def _flow_ratio(p: Pass, layer: FusedLayer) -> None:
     rows, cols = side(p.size, 32), side(layer.nodes, 128)
-    flow_ratio[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols))](
+    launch(flow_ratio, (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols)))(
         p.values,
         p.ratios,
         *_parents(p, layer),
@@ -130,7 +131,7 @@ def _flow_ratio(p: Pass, layer: FusedLayer) -> None:
 def _wide_flow(p: Pass, layer: FusedLayer) -> None:
     most = TILES[p.precision]["wide flow"]
     rows, cols, inner = side(p.size, most.rows), side(layer.width, most.columns), side(layer.nodes, most.inner)
-    wide_sum_flow[(layer.terms * triton.cdiv(p.size, rows), triton.cdiv(layer.width, cols))](
+    launch(wide_sum_flow, (layer.terms * triton.cdiv(p.size, rows), triton.cdiv(layer.width, cols)))(
         p.ratios,
         p.scales,
         p.elements,
@@ -166,7 +167,7 @@ def count_edges(p: Pass, edges: FusedEdges, out: Tensor, base: int, fresh: bool)
     """
     most = TILES[p.precision]["edges"]
     nodes, cols = side(edges.nodes, most.rows), side(edges.width, most.columns)
-    edge_flow[(edges.runs * triton.cdiv(edges.width, cols), triton.cdiv(edges.nodes, nodes))](
+    launch(edge_flow, (edges.runs * triton.cdiv(edges.width, cols), triton.cdiv(edges.nodes, nodes)))(
         p.ratios,
         p.elements,
         p.weights,

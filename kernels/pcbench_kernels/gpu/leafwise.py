@@ -11,6 +11,7 @@ from torch import Tensor
 from ..fused import FusedLeaves
 from .em import leaf_em
 from .encode import encode
+from .launching import launch
 from .leaves import leaf_counts, leaf_masses, sort_samples
 from .tiles import FILL, Pass, Update, power
 
@@ -46,7 +47,7 @@ def encode_data(data: Tensor, leaves: FusedLeaves, codes: Tensor, outside: Tenso
     rows = min(512, power(len(data)))
     grid = (len(leaves.variables), triton.cdiv(len(data), rows))
     size, strides = leaves.categories, (data.stride(0), data.stride(1))
-    encode[grid](data, leaves.variables, leaves.owners, codes, outside, *strides, len(data), size, BN=rows)
+    launch(encode, grid)(data, leaves.variables, leaves.owners, codes, outside, *strides, len(data), size, BN=rows)
 
 
 def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
@@ -56,7 +57,7 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
         columns = max(16, power(most))
         rows = max(2, min(64, 16384 // columns))
         programs = triton.cdiv(most, rows)
-        sort_samples[(leaves.runs, programs)](
+        launch(sort_samples, (leaves.runs, programs))(
             codes,
             leaves.run_start,
             leaves.sets,
@@ -87,7 +88,7 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
 def add_up(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
     """Fills in ``masses``."""
     cols = min(256, max(16, power(leaves.nodes)))
-    leaf_masses[(leaves.runs, samples.parts, triton.cdiv(leaves.nodes, cols))](
+    launch(leaf_masses, (leaves.runs, samples.parts, triton.cdiv(leaves.nodes, cols)))(
         p.flows,
         samples.places,
         samples.bounds,
@@ -106,7 +107,7 @@ def add_up(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
 def count_categories(p: Pass, leaves: FusedLeaves, samples: Samples, counts: Tensor, fresh: bool) -> None:
     """Expected counts ``[sets, C + 1, N]``; ``fresh``: overwritten, otherwise added to."""
     rows, cols = _tile(leaves)
-    leaf_counts[_grid(leaves, leaves.categories, rows, cols)](
+    launch(leaf_counts, _grid(leaves, leaves.categories, rows, cols))(
         p.flows,
         samples.places,
         samples.bounds,
@@ -127,7 +128,7 @@ def learn_categories(
 ) -> None:
     """Counts and updates leaves, and their log table (``leaves.learns``)."""
     rows, cols = _tile(leaves)
-    leaf_em[_grid(leaves, leaves.categories + 1, rows, cols)](
+    launch(leaf_em, _grid(leaves, leaves.categories + 1, rows, cols))(
         p.flows,
         samples.places,
         samples.bounds,

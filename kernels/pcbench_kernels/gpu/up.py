@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..fused import FusedLayer
 from .forward import many_sum_forward, narrow_sum_forward, product_forward, wide_sum_forward
+from .launching import launch
 from .tiles import ELEMENTS, FILL, LEAST, PRECISIONS, TILES, Pass, early, power, rows_of_samples, side, warps, weight_side
 
 
@@ -43,7 +44,7 @@ def _products(p: Pass, layer: FusedLayer) -> None:
     cols = min(power(layer.width), 4096)
     # Few terms are cut into more programs, down to a sample each: all of the chip has to be busy.
     rows = min(max(1, 4096 // cols), power(layer.terms * p.size // FILL + 1))
-    product_forward[(layer.terms * triton.cdiv(p.size, rows),)](
+    launch(product_forward, (layer.terms * triton.cdiv(p.size, rows),))(
         p.values,
         p.scales,
         p.elements,
@@ -73,7 +74,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
     while span > nodes and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.nodes, span) < FILL:
         span = triton.cdiv(span // 2, nodes) * nodes
     grid = (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, span))
-    narrow_sum_forward[grid](
+    launch(narrow_sum_forward, grid)(
         p.values,
         p.scales,
         p.elements,
@@ -103,7 +104,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
 def _many_forward(p: Pass, layer: FusedLayer) -> None:
     inner, nodes = side(layer.width, 512), side(layer.nodes, 512)
     rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // inner))
-    many_sum_forward[(layer.groups * triton.cdiv(p.size, rows),)](
+    launch(many_sum_forward, (layer.groups * triton.cdiv(p.size, rows),))(
         p.values,
         p.scales,
         p.elements,
@@ -133,7 +134,7 @@ def _many_forward(p: Pass, layer: FusedLayer) -> None:
 def _wide_forward(p: Pass, layer: FusedLayer) -> None:
     most = TILES[p.precision]["wide forward"]
     rows, nodes, inner = side(p.size, most.rows), side(layer.nodes, most.columns), side(layer.width, most.inner)
-    wide_sum_forward[(layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, nodes))](
+    launch(wide_sum_forward, (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, nodes)))(
         p.values,
         p.scales,
         p.elements,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..fused import FusedEdges, FusedRows
 from .em import categorical_em, edge_em, sum_em
+from .launching import launch
 from .tiles import EDGE_CELLS, PRECISIONS, TILES, Pass, Update, power, side, warps
 
 
@@ -15,7 +16,7 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
     most = TILES[p.precision]["edge em"]
     cols = side(edges.width, most.columns)
     nodes = side(edges.nodes, min(most.rows, EDGE_CELLS // cols))
-    edge_em[(edges.runs, triton.cdiv(edges.nodes, nodes))](
+    launch(edge_em, (edges.runs, triton.cdiv(edges.nodes, nodes)))(
         p.ratios,
         p.elements,
         p.weights,
@@ -53,7 +54,7 @@ def maximise_sums(
     ``counts``: flat, the first of them that of weight ``base``.
     """
     block = min(4096, triton.next_power_of_2(rows.longest))
-    sum_em[(len(rows.at),)](
+    launch(sum_em, (len(rows.at),))(
         weights,
         counts,
         rows.at,
@@ -80,7 +81,7 @@ def maximise_categorical(leaves: Tensor, counts: Tensor, trainable: Tensor, out:
     masses = counts[:, :-1].sum(1)
     cols = min(64, power(nodes))
     rows = min(64, power(size + 1))
-    categorical_em[(sets, triton.cdiv(nodes, cols), triton.cdiv(size + 1, rows))](
+    launch(categorical_em, (sets, triton.cdiv(nodes, cols), triton.cdiv(size + 1, rows)))(
         leaves,
         counts,
         masses,
