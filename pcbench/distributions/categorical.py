@@ -75,12 +75,12 @@ class Categorical(Distribution):
         return torch.log_softmax(free, -2)
 
     def initial(self, nodes: int, generator: torch.Generator, column: Tensor | None = None) -> Tensor:
-        raw = torch.rand(self.size, nodes, generator=generator, dtype=torch.float64) + 0.05
+        raw = torch.rand(self.size, nodes, generator=generator, dtype=torch.float64).add_(0.05)
         if column is not None:
             # Each node starts near the column's own histogram, with noise that breaks the symmetry between nodes.
             seen = torch.bincount(column.long(), minlength=self.size).double() + 0.1
-            raw = raw * (seen / seen.sum())[:, None]
-        return raw / raw.sum(0, keepdim=True)
+            raw *= (seen / seen.sum())[:, None]
+        return raw.div_(raw.sum(0, keepdim=True))
 
     def invalid(self, parameters: Tensor) -> str | None:
         wrong = probability_rows_invalid(parameters, "category probabilities")

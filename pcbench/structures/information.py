@@ -108,62 +108,57 @@ def _level_of_value(counts: Tensor, bins: int | None) -> Tensor:
     return ((used.cumsum(0) - 1)[level]).clamp_(min=0)
 
 
-def _one_hot(codes: Tensor, levels: npt.NDArray[np.int64]) -> Tensor:
-    """Codes ``[B, U]`` → indicators ``[B, Σ levels]`` in float32; a missing value has none."""
-    starts = torch.from_numpy(np.concatenate(([0], np.cumsum(levels)[:-1])))
-    hot = torch.zeros(len(codes), int(levels.sum()) + 1)
-    place = torch.where(codes >= 0, codes + starts, hot.shape[1] - 1)
-    return hot.scatter_(1, place, 1.0)[:, :-1]
+def _one_hot(codes: Tensor, levels: int) -> Tensor:
+    """Codes ``[B, U]`` → indicators ``[B, U · levels]`` in float32; a missing value has none."""
+    hot = torch.zeros(codes.numel() * levels + 1)  # the last one is for missing values
+    place = torch.arange(codes.numel()).mul_(levels).view(codes.shape).add_(codes)
+    hot[place.masked_fill_(codes < 0, len(hot) - 1)] = 1.0
+    return hot[:-1].view(len(codes), -1)
 
 
-def _chunks(levels: npt.NDArray[np.int64]) -> list[slice]:
-    """Runs of columns with at most about ``CHUNK`` levels together."""
-    out, start, width = [], 0, 0
-    for column, count in enumerate(levels):
-        if width and width + count > CHUNK:
-            out.append(slice(start, column))
-            start, width = column, 0
-        width += int(count)
-    return [*out, slice(start, len(levels))]
+def _runs(levels: npt.NDArray[np.int64]) -> list[Tensor]:
+    """Columns that vary, in runs of one number of levels each, and of at most about ``CHUNK`` levels together."""
+    out = []
+    for count in np.unique(levels[levels > 1]):
+        columns = torch.from_numpy(np.flatnonzero(levels == count))
+        out += columns.split(max(1, CHUNK // int(count)))
+    return out
 
 
 def _count_information(codes: Tensor, levels: npt.NDArray[np.int64], pseudocount: float) -> Tensor:
     information = torch.zeros(len(levels), len(levels), dtype=torch.float64)
-    chunks = _chunks(levels)
-    for i, left in enumerate(chunks):
-        for right in chunks[i:]:
-            counts = torch.zeros(int(levels[left].sum()), int(levels[right].sum()), dtype=torch.float64)
+    runs = _runs(levels)  # a column that never varies carries no information; rounding must not say otherwise
+    for i, left in enumerate(runs):
+        for right in runs[i:]:
+            rows, columns = int(levels[left[0]]), int(levels[right[0]])
+            counts = torch.zeros(len(left) * rows, len(right) * columns)
             for start in range(0, len(codes), ROWS):
                 part = codes[start : start + ROWS]
-                a = _one_hot(part[:, left], levels[left])
-                b = a if right is left else _one_hot(part[:, right], levels[right])
-                counts += a.T @ b  # whole numbers below 2^24, exact in float32
-            information[left, right] = _pair_information(counts, levels[left], levels[right], pseudocount)
-    # A column that never varies carries no information; rounding must not say otherwise.
-    constant = torch.from_numpy(levels < 2)
-    information[constant], information[:, constant] = 0.0, 0.0
+                a = _one_hot(part[:, left], rows)
+                b = a if right is left else _one_hot(part[:, right], columns)
+                counts.addmm_(a.T, b)  # whole numbers below 2^24, exact in float32
+            found = _pair_information(counts.view(len(left), rows, len(right), columns), pseudocount, len(codes))
+            information[left[:, None], right] = found
+            information[right[:, None], left] = found.T
     return _mirrored(information)
 
 
-def _pair_information(counts: Tensor, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], pseudocount: float) -> Tensor:
-    """Counts ``[Σ left, Σ right]`` of two runs of columns → information ``[columns, columns]``."""
-    share = pseudocount / torch.from_numpy(np.multiply.outer(left, right)).double()
-    rows, columns = torch.from_numpy(left), torch.from_numpy(right)
-    counts += share.repeat_interleave(rows, 0).repeat_interleave(columns, 1)
+def _pair_information(counts: Tensor, pseudocount: float, most: int) -> Tensor:
+    """Counts ``[U, levels, W, levels]``, whole numbers up to ``most``, → information ``[U, W]`` of columns."""
+    _, rows, _, columns = counts.shape
+    share = pseudocount / (rows * columns)
 
-    def summed(values: Tensor, axis: int) -> Tensor:
-        sizes = left if axis == 0 else right
-        starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
-        return torch.from_numpy(np.add.reduceat(values.numpy(), starts, axis=axis))
+    def entropies(values: Tensor, share: float) -> Tensor:
+        """Σ c log c over both levels, of counts and the share of the pseudocount. Each is looked up: logarithms are slow."""
+        table = torch.arange(most + 1, dtype=torch.float64) + share
+        return torch.xlogy(table, table).take(values.long()).sum((1, 3))
 
-    by_left, by_right = summed(counts, 1), summed(counts, 0)
-    total = summed(by_left, 0)
-    first = summed(torch.xlogy(by_left, by_left), 0)
-    second = summed(torch.xlogy(by_right, by_right), 1)
-    both = summed(summed(torch.xlogy(counts, counts), 1), 0)
+    by_left, by_right = counts.sum(3, keepdim=True), counts.sum(1, keepdim=True)
+    total = by_left.sum((1, 3), dtype=torch.float64) + pseudocount
+    parts = entropies(counts, share) - entropies(by_left, share * columns) - entropies(by_right, share * rows)
     # A pair that is never observed together, without smoothing, has total 0: no information, not NaN.
     known = total.clamp(min=1e-300)
-    return torch.where(total > 0, known.log() + (both - first - second) / known, 0.0)
+    return torch.where(total > 0, known.log() + parts / known, 0.0)
 
 
 def _gaussian_information(values: Tensor, observed: Tensor | None) -> Tensor:
