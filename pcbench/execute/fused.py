@@ -84,7 +84,7 @@ class FusedPass:
             DataError: naming the row, the variable and the value that is no category.
         """
         host = self.report.cpu()
-        suspect, outside, wrong = (bool(f) for f in host[-3:])
+        suspect, outside, wrong = (bool(f) for f in host[-3:].tolist())
         if outside:
             self.batch.evidence.check(self.program.circuit.variables)
         return Settled(host[:-3].view(self.batch.size, -1), not suspect, wrong)

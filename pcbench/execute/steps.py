@@ -147,10 +147,10 @@ def em_step(
         if updates_alone(model.program) and (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
             stamps = Stamps(model.program.device) if clock is not None else None
             new = recycled(model, recycle)
-            update = update_of(model.program, workspace, step_size, pseudocount)
 
             def passed(stamps: Stamps | None = None) -> FusedPass:
                 up = fused_upward(model.program, model.parameters, laid_out, workspace, downward=True)
+                update = update_of(model.program, workspace, step_size, pseudocount)  # while the GPU is at work
                 fused_learn(up, update, new.parameters, stamps)
                 return up
 

@@ -25,6 +25,8 @@ class Workspace:
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
+        # What was handed out last under a name: a step on a GPU asks for twenty tensors before it launches anything.
+        self._last: dict[str, tuple[tuple[int, ...], torch.dtype, torch.device, Tensor]] = {}
         #: Counts how often a buffer moved: whoever remembers addresses (a captured graph) asks again when it changes.
         self.moves = 0
         self.graphs = Graphs()
@@ -33,6 +35,9 @@ class Workspace:
 
     def get(self, name: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
         """An uninitialised tensor; asking for the same name again hands out the same memory."""
+        last = self._last.get(name)
+        if last is not None and last[0] == shape and last[1] == dtype and last[2] == device:
+            return last[3]
         size = 1
         for extent in shape:
             size *= extent
@@ -41,7 +46,9 @@ class Workspace:
             buffer = torch.empty(size, dtype=dtype, device=device)
             self._buffers[name, dtype, device] = buffer
             self.moves += 1
-        return buffer[:size].view(shape)
+        found = buffer[:size].view(shape)
+        self._last[name] = (shape, dtype, device, found)
+        return found
 
     @property
     def held(self) -> dict[str, int]:

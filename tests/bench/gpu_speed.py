@@ -1,6 +1,6 @@
 """Both precisions of the GPU engine beside each other, where the time of a step goes, and what other settings would make of it.
 
-``python -m tests.bench.gpu_speed [CASE …] [--batch 512] [--profile] [--vary tiles.WEIGHT_BYTES=65536 …]``, cases as in
+``python -m tests.bench.gpu_speed [CASE …] [--batch 512] [--profile] [--vary tiles.ELEMENTS=4096 …]``, cases as in
 ``pcbench bench``. Correct first: log-likelihoods of 8 rows against a float64 program on the CPU, expected counts and parameters
 after a step of the fast path against the exact one. Then what ``pcbench bench`` times, the kernels of a step, and whole steps
 under other settings: constants of ``tiles``, ``blocks`` or ``fuse`` (pcbench_kernels.gpu.tiles, pcbench.compile.fuse_…), or

@@ -109,7 +109,7 @@ def compiled(kernel: Any, arguments: tuple[Any, ...], options: dict[str, Any], c
             aligned += [name] if value % 16 == 0 else []
         else:
             signature[name] = "fp32"
-    more = {name: options[name] for name in ("num_warps", "num_stages") if name in options}
+    more = {name: options[name] for name in ("num_warps", "num_stages", "maxnreg") if name in options}
     report = kernel_report(kernel, signature, constants, capability, aligned=aligned, **more)
     return report.as_dict()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import follow, node_flow, per_value, relative_scale, weight_rows
+from .elements import follow, four_parents, node_flow, only_if, per_value, relative_scale, weight_rows
 
 
 @triton.jit
@@ -34,10 +34,12 @@ def product_flow(
     n = tl.program_id(1) * BM + tl.arange(0, BM)
     mask = (b < B)[:, None] & (n < NODES)[None, :]
     element = tl.load(elements_at + g) * B
+    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
     follow(EARLY)
     flow = node_flow(
-        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS
-    )
+        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
+        b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS,
+    )  # fmt: skip
     tl.store(flows + element + (b[:, None] * NODES + n[None, :]), flow.to(flows.dtype.element_ty), mask=mask)
 
 
@@ -92,13 +94,13 @@ def narrow_sum_flow(
     element = tl.load(elements_at + g) * B
     tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
+    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
     follow(EARLY)
     flow = node_flow(
-        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS
-    )
+        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
+        b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS,
+    )  # fmt: skip
     r = per_value(flow, y).to(ratios.dtype.element_ty)
-    if tl.program_id(1) == 0:
-        tl.store(ratios + node + rows, r, mask=mask)
     for done in range(0, SPAN, BE):
         e = k + done
         inside = b_in[:, None] & (e < WIDTH)[None, :]
@@ -109,6 +111,8 @@ def narrow_sum_flow(
             tile = tl.load(w + (corner + (done + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
         if KEEP:
             tl.store(flows + element + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
+    if tl.program_id(1) == 0:  # not sooner: a matrix product waits for stores before it
+        tl.store(ratios + node + rows, r, mask=mask)
 
 
 @triton.jit
@@ -174,24 +178,29 @@ def many_sum_flow(
     tile = tl.load(w + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
     x = tl.load(elements + element + where, mask=inside, other=0.0)
     scale = tl.load(scales + own * B + b, mask=b_in, other=0.0)
+    own = tl.load(term_units + tl.minimum(t0 + 1, t1 - 1))
+    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
     follow(EARLY)
     flow = node_flow(
-        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS
-    )
+        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
+        b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS,
+    )  # fmt: skip
     r = per_value(flow, y).to(ratios.dtype.element_ty)
     tl.store(ratios + node + rows, r, mask=mask)
     for t in range(t0, t1):
         at = element + (t - t0) * WIDTH
         scaled = x * tl.exp((scale - height).to(tl.float32))[:, None]
+        weight = tile
+        # The next term is under way while this one is multiplied.
         after = tl.minimum(t + 1, t1 - 1)
-        own = tl.load(term_units + after)
-        total = tl.dot(tl.trans(tile), tl.trans(r), input_precision=PRECISION)
+        more = only_if(t < after, b, B)
+        x = tl.load(elements + element + (after - t0) * WIDTH + where, mask=inside & more[:, None], other=0.0)
+        scale = tl.load(scales + own * B + b, mask=more, other=0.0)
         tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
-        if t < after:
-            x = tl.load(elements + element + (after - t0) * WIDTH + where, mask=inside, other=0.0)
-            scale = tl.load(scales + own * B + b, mask=b_in, other=0.0)
+        own = tl.load(term_units + tl.minimum(t + 2, t1 - 1))
+        total = tl.dot(r, weight, input_precision=PRECISION)
         tl.store(elements + at + where, scaled.to(elements.dtype.element_ty), mask=inside)
-        tl.store(flows + at + where, (tl.trans(total) * scaled).to(flows.dtype.element_ty), mask=inside)
+        tl.store(flows + at + where, (total * scaled).to(flows.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -224,10 +233,12 @@ def flow_ratio(
     rows = b[:, None] * NODES + n[None, :]
     node = tl.load(nodes_at + g) * B
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
+    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
     follow(EARLY)
     flow = node_flow(
-        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS
-    )
+        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
+        b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS,
+    )  # fmt: skip
     tl.store(ratios + node + rows, per_value(flow, y).to(ratios.dtype.element_ty), mask=mask)
 
 
@@ -305,17 +316,20 @@ def edge_products(
     n,
     n_in,
     k,
-    k_in,
     B,
     NODES,
+    WIDTH,
     BM: tl.constexpr,
     BE: tl.constexpr,
     BK: tl.constexpr,
+    PAIR: tl.constexpr,
     PRECISION: tl.constexpr,
     ALIGNED: tl.constexpr,
 ):
-    """``[BM, BE]``: ``Σ_g Σ_b r[g,b,n]·x[g,b,e]`` over a run of terms."""
+    """``[BM, BE]``: ``Σ_g Σ_b r[g,b,n]·x[g,b,e]`` over a run of terms; and the same for the next ``BE`` elements (``PAIR``)."""
     total = tl.zeros((BM, BE), tl.float32)
+    more = total
+    k_in = k < WIDTH
     for i in range(first, last):
         stride = tl.load(strides + i).to(tl.int32)
         offset = tl.load(offsets + i)
@@ -328,9 +342,13 @@ def edge_products(
             b = b0 + tl.arange(0, BK)
             b_in = b < B
             left = tl.load(r + b[:, None] * NODES + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
-            right = tl.load(x + b[:, None] * stride + k[None, :], mask=b_in[:, None] & k_in[None, :], other=0.0)
+            at = x + b[:, None] * stride + k[None, :]
+            right = tl.load(at, mask=b_in[:, None] & k_in[None, :], other=0.0)
             total = tl.dot(tl.trans(left), right, total, input_precision=PRECISION)
-    return total
+            if PAIR:
+                right = tl.load(at + BE, mask=b_in[:, None] & (k + BE < WIDTH)[None, :], other=0.0)
+                more = tl.dot(tl.trans(left), right, more, input_precision=PRECISION)
+    return total, more
 
 
 @triton.jit
@@ -368,17 +386,19 @@ def edge_flow(
     n_in = n < NODES
     first = tl.load(run_start + run)
     last = tl.load(run_start + run + 1)
-    total = edge_products(
-        ratios, elements, nodes_at, elements_at, offsets, strides, first, last, n, n_in, k, k_in, B, NODES,
-        BM, BE, BK, PRECISION, ALIGNED,
+    total, _ = edge_products(
+        ratios, elements, nodes_at, elements_at, offsets, strides, first, last, n, n_in, k, B, NODES, WIDTH,
+        BM, BE, BK, False, PRECISION, ALIGNED,
     )  # fmt: skip
-    stride = tl.load(strides + first)
+    stride = tl.load(strides + first).to(tl.int32)
     if ALIGNED:
         stride = tl.multiple_of(stride, 16)
-    where = weight_rows(weights_at, first, ALIGNED) + n[:, None] * stride + k[None, :]
+    start = weight_rows(weights_at, first, ALIGNED)
+    where = n[:, None] * stride + k[None, :]
     mask = n_in[:, None] & k_in[None, :]
-    total *= tl.load(weights + where, mask=mask, other=0.0)
+    total *= tl.load(weights + start + where, mask=mask, other=0.0)
+    count = out + (start - BASE) + where
     if ADD:
-        tl.atomic_add(out + (where - BASE), total, mask=mask, sem="relaxed")
+        tl.atomic_add(count, total, mask=mask, sem="relaxed")
     else:
-        tl.store(out + (where - BASE), total, mask=mask)
+        tl.store(count, total, mask=mask)

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..fused import FusedEdges, FusedLayer
 from .backward import edge_flow, flow_ratio, many_sum_flow, narrow_sum_flow, product_flow, wide_sum_flow
 from .launching import launch
-from .tiles import ELEMENTS, FILL, PRECISIONS, TILES, Pass, early, rows_of_samples, side, warps, weight_side
+from .tiles import ELEMENTS, FILL, PRECISIONS, TILES, WEIGHT_ROWS, Pass, early, limited, rows_of_samples, side, warps
 
 
 def flow_through(p: Pass, layer: FusedLayer) -> None:
@@ -47,7 +47,7 @@ def _product_flow(p: Pass, layer: FusedLayer) -> None:
 
 def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     nodes = side(layer.nodes, 512)
-    cols = side(layer.width, weight_side(p.operands, nodes))
+    cols = side(layer.width, WEIGHT_ROWS)
     rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // nodes))
     span = triton.cdiv(layer.width, cols) * cols
     while span > cols and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.width, span) < FILL:
@@ -75,6 +75,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
         **_pulls(layer),
         num_warps=warps(max(rows, cols // 2) * nodes),
         num_stages=1,
+        **limited(p, nodes, layer.pull_rows.shape[1] > 4),
         **early(p),
     )
 
@@ -188,6 +189,6 @@ def count_edges(p: Pass, edges: FusedEdges, out: Tensor, base: int, fresh: bool)
         PRECISION=PRECISIONS[p.precision],
         ADD=edges.shared or not fresh,
         ALIGNED=edges.aligned,
-        num_warps=warps(nodes * cols, most.warps),
+        num_warps=warps(nodes * cols // 4, most.warps),
         num_stages=most.stages,
     )

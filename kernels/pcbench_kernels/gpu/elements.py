@@ -104,31 +104,42 @@ def four_factors(factors, units, t, FACTORS: tl.constexpr):
 
 @triton.jit
 def factor_values(values, scales, node, unit, b, k, mask, B, WIDTH):
-    """``[BN, BK]`` and float64 ``[BN]``: log values of a factor, and their scale."""
+    """``[BN, BK]`` and float64 ``[BN]``: log values of a factor as they are stored, and their scale."""
     there = only_if(node >= 0, b, B)
     value = tl.load(values + node * B + (b[:, None] * WIDTH + k[None, :]), mask=mask & there[:, None], other=0.0)
     scale = tl.load(scales + unit * B + b, mask=there, other=0.0)
-    return value.to(tl.float32), scale
+    return value, scale
 
 
 @triton.jit
-def log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS: tl.constexpr):
+def two_factors(values, scales, n0, u0, n1, u1, b, k, mask, B, WIDTH, FACTORS: tl.constexpr):
+    """:func:`factor_values` of the first two factors; to be added up when they have arrived."""
+    v0, s0 = factor_values(values, scales, n0, u0, b, k, mask, B, WIDTH)
+    v1 = v0
+    s1 = s0
+    if FACTORS > 1:
+        v1, s1 = factor_values(values, scales, n1, u1, b, k, mask, B, WIDTH)
+    return v0, s0, v1, s1
+
+
+@triton.jit
+def all_factors(v0, s0, v1, s1, values, scales, factors, units, t, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS: tl.constexpr):
     """``[BN, BK]`` and float64 ``[BN]``: Σ log values of the factors of term ``t``, and Σ of their scales.
 
-    The first four were looked up by :func:`four_factors`.
+    The first two are here already.
     """
-    total, shift = factor_values(values, scales, n0, u0, b, k, mask, B, WIDTH)
+    total = v0.to(tl.float32)
+    shift = s0
     if FACTORS > 1:
-        value, scale = factor_values(values, scales, n1, u1, b, k, mask, B, WIDTH)
-        total += value
-        shift += scale
+        total += v1.to(tl.float32)
+        shift += s1
     if FACTORS > 2:
         value, scale = factor_values(values, scales, n2, u2, b, k, mask, B, WIDTH)
-        total += value
+        total += value.to(tl.float32)
         shift += scale
     if FACTORS > 3:
         value, scale = factor_values(values, scales, n3, u3, b, k, mask, B, WIDTH)
-        total += value
+        total += value.to(tl.float32)
         shift += scale
     if FACTORS > 4:
         node = tl.load(factors + t * FACTORS + 4)
@@ -137,9 +148,19 @@ def log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u
             value, scale = factor_values(values, scales, node, unit, b, k, mask, B, WIDTH)
             node = tl.load(factors + t * FACTORS + j % FACTORS)  # after the last one, the first, for nothing
             unit = tl.load(units + t * FACTORS + j % FACTORS)
-            total += value
+            total += value.to(tl.float32)
             shift += scale
     return total, shift
+
+
+@triton.jit
+def log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS: tl.constexpr):
+    """``[BN, BK]`` and float64 ``[BN]``: Σ log values of the factors of term ``t``, and Σ of their scales.
+
+    The first four were looked up by :func:`four_factors`.
+    """
+    v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, k, mask, B, WIDTH, FACTORS)
+    return all_factors(v0, s0, v1, s1, values, scales, factors, units, t, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
 
 
 @triton.jit
@@ -148,6 +169,27 @@ def relative_scale(scales, part, whole, b, b_in, B):
     low = tl.load(scales + part * B + b, mask=b_in, other=0.0)
     high = tl.load(scales + whole * B + b, mask=b_in, other=0.0)
     return tl.exp((low - high).to(tl.float32))
+
+
+@triton.jit
+def parent_of(pull_rows, pull_widths, pull_offsets, at):
+    """Where a parent's flow starts: row (−1: no parent), width, offset."""
+    return tl.load(pull_rows + at), tl.load(pull_widths + at), tl.load(pull_offsets + at)
+
+
+@triton.jit
+def four_parents(pull_rows, pull_widths, pull_offsets, at, PARENTS: tl.constexpr):
+    """:func:`parent_of` for up to four parents from ``at`` on."""
+    r0, w0, o0 = parent_of(pull_rows, pull_widths, pull_offsets, at)
+    r1, w1, o1 = r0, w0, o0
+    r2, w2, o2 = r0, w0, o0
+    r3, w3, o3 = r0, w0, o0
+    if PARENTS > 1:
+        r1, w1, o1 = parent_of(pull_rows, pull_widths, pull_offsets, at + 1)
+    if PARENTS > 2:
+        r2, w2, o2 = parent_of(pull_rows, pull_widths, pull_offsets, at + 2)
+        r3, w3, o3 = parent_of(pull_rows, pull_widths, pull_offsets, at + 3)
+    return r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3
 
 
 @triton.jit
@@ -170,6 +212,18 @@ def node_flow(
     pull_offsets,
     seed_columns,
     g,
+    r0,
+    w0,
+    o0,
+    r1,
+    w1,
+    o1,
+    r2,
+    w2,
+    o2,
+    r3,
+    w3,
+    o3,
     b,
     n,
     mask,
@@ -179,30 +233,28 @@ def node_flow(
     ROOTS: tl.constexpr,
     ALIGNED: tl.constexpr,
 ):
-    """``[R, C]``: what the parents of block ``g`` (one, or columns for an even number) send to its nodes ``n``, and the seed of
-    a root."""
-    at = g * PARENTS
-    r0 = tl.load(pull_rows + at)
-    w0 = tl.load(pull_widths + at)
-    o0 = tl.load(pull_offsets + at)
-    if PARENTS == 1:
-        total = parent_flow(flows, r0, w0, o0, b, n, mask, B, ALIGNED)
-    else:
-        r1 = tl.load(pull_rows + at + 1)
-        w1 = tl.load(pull_widths + at + 1)
-        o1 = tl.load(pull_offsets + at + 1)
-        total = parent_flow(flows, r0, w0, o0, b, n, mask, B, ALIGNED)
+    """``[R, C]``: what the parents of block ``g`` (columns for 1, 2, 4, 8, …) send to its nodes ``n``, and the seed of a root.
+
+    The first four parents were looked up by :func:`four_parents`.
+    """
+    total = parent_flow(flows, r0, w0, o0, b, n, mask, B, ALIGNED)
+    if PARENTS > 1:
         total += parent_flow(flows, r1, w1, o1, b, n, mask, B, ALIGNED)
-        if PARENTS > 2:
-            for p in range(2, PARENTS, 2):
-                r0 = tl.load(pull_rows + at + p)
-                w0 = tl.load(pull_widths + at + p)
-                o0 = tl.load(pull_offsets + at + p)
-                r1 = tl.load(pull_rows + at + p + 1)
-                w1 = tl.load(pull_widths + at + p + 1)
-                o1 = tl.load(pull_offsets + at + p + 1)
-                total += parent_flow(flows, r0, w0, o0, b, n, mask, B, ALIGNED)
-                total += parent_flow(flows, r1, w1, o1, b, n, mask, B, ALIGNED)
+    if PARENTS > 2:
+        two = parent_flow(flows, r2, w2, o2, b, n, mask, B, ALIGNED)
+        total += two + parent_flow(flows, r3, w3, o3, b, n, mask, B, ALIGNED)
+    if PARENTS > 4:
+        at = g * PARENTS
+        r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, at + 4, PARENTS)
+        for p in range(8, PARENTS + 4, 4):
+            f0 = parent_flow(flows, r0, w0, o0, b, n, mask, B, ALIGNED)
+            f1 = parent_flow(flows, r1, w1, o1, b, n, mask, B, ALIGNED)
+            f2 = parent_flow(flows, r2, w2, o2, b, n, mask, B, ALIGNED)
+            f3 = parent_flow(flows, r3, w3, o3, b, n, mask, B, ALIGNED)
+            # While those are under way; after the last four the first, for nothing.
+            after = at + p % PARENTS
+            r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, after, PARENTS)
+            total += (f0 + f1) + (f2 + f3)
     if ROOTS:
         column = tl.load(seed_columns + g)
         seeded = mask & only_if(column >= 0, b, B)[:, None]

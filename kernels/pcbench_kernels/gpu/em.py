@@ -44,41 +44,56 @@ def edge_em(
     BM: tl.constexpr,
     BE: tl.constexpr,
     BK: tl.constexpr,
+    PAIR: tl.constexpr,
     PRECISION: tl.constexpr,
     ROUND: tl.constexpr,
     ALIGNED: tl.constexpr,
 ):
-    """Counts and updates the weights of some nodes of a run, whose rows fit into a tile: counts never leave its registers.
+    """Counts and updates the weights of some nodes of a run, whose rows fit into a tile, or a ``PAIR``: counts never leave
+    its registers.
 
     ``(1−η)·w + η·(flow + α/E) / (Σ flow + α)``. ``ROUND``: also writes what the next step's matrix products read.
     """
     run = tl.program_id(0)
     k = tl.arange(0, BE)
     n = tl.program_id(1) * BM + tl.arange(0, BM)
-    k_in = k < WIDTH
     n_in = n < NODES
     first = tl.load(run_start + run)
     last = tl.load(run_start + run + 1)
-    flow = edge_products(
-        ratios, elements, nodes_at, elements_at, offsets, strides, first, last, n, n_in, k, k_in, B, NODES,
-        BM, BE, BK, PRECISION, ALIGNED,
+    flow, more = edge_products(
+        ratios, elements, nodes_at, elements_at, offsets, strides, first, last, n, n_in, k, B, NODES, WIDTH,
+        BM, BE, BK, PAIR, PRECISION, ALIGNED,
     )  # fmt: skip
-    where = weight_rows(weights_at, first, ALIGNED) + n[:, None] * WIDTH + k[None, :]
-    mask = n_in[:, None] & k_in[None, :]
-    old = tl.load(weights + where, mask=mask, other=0.0)
-    flow *= old
+    start = weight_rows(weights_at, first, ALIGNED)  # 64 bits for it, 32 for places within a block: half the registers
+    where = n[:, None] * WIDTH + k[None, :]
+    mask = n_in[:, None] & (k < WIDTH)[None, :]
+    second = n_in[:, None] & (k + BE < WIDTH)[None, :]
+    flow *= tl.load(weights + start + where, mask=mask, other=0.0)
+    mass = tl.sum(flow, 1)
+    if PAIR:
+        more *= tl.load(weights + start + BE + where, mask=second, other=0.0)
+        mass += tl.sum(more, 1)
+    flag_if_wrong(mass, wrong)
     step = tl.load(rates)
     pseudocount = tl.load(rates + 1)
-    mass = tl.sum(flow, 1)
-    flag_if_wrong(mass, wrong)
     mass += pseudocount
     learns = (mass >= least) & (tl.load(trainable + run) != 0)
     share = step / tl.where(learns, mass, 1.0)
-    new = (1.0 - step) * old + share[:, None] * (flow + pseudocount / WIDTH)
+    prior = pseudocount / WIDTH
+    store_weights(weights, out, rounded, start, where, mask, flow, learns, step, share, prior, ROUND)
+    if PAIR:
+        store_weights(weights, out, rounded, start + BE, where, second, more, learns, step, share, prior, ROUND)
+
+
+@triton.jit
+def store_weights(weights, out, rounded, start, where, mask, flow, learns, step, share, prior, ROUND: tl.constexpr):
+    """New weights of a tile. The old ones are read once more: to keep them would take the registers of a second program."""
+    old = tl.load(weights + start + where, mask=mask, other=0.0)
+    new = (1.0 - step) * old + share[:, None] * (flow + prior)
     new = tl.where(learns[:, None], new, old)
-    tl.store(out + where, new, mask=mask)
+    tl.store(out + start + where, new, mask=mask)
     if ROUND:
-        tl.store(rounded + where, new.to(rounded.dtype.element_ty), mask=mask)
+        tl.store(rounded + start + where, new.to(rounded.dtype.element_ty), mask=mask)
 
 
 @triton.jit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import follow, four_factors, log_factors, log_leaves, log_of, weight_rows
+from .elements import all_factors, follow, four_factors, log_factors, log_leaves, log_of, only_if, two_factors, weight_rows
 
 
 @triton.jit
@@ -145,10 +145,6 @@ def narrow_sum_forward(
     v += more
     peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
     x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
-    if tl.program_id(1) == 0:
-        tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
-        if KEEP:
-            tl.store(elements + element * B + (b[:, None] * WIDTH + k[None, :]), x, mask=mask)
     row = values + node * B
     for done in range(0, SPAN, BM):
         total = tl.dot(tile, tl.trans(x), input_precision=PRECISION)
@@ -160,6 +156,10 @@ def narrow_sum_forward(
         worst = tl.minimum(worst, tl.where(inside, total, 1.0))
         log = tl.trans(log_of(total).to(values.dtype.element_ty))
         tl.store(row + (b[:, None] * NODES + m[None, :]), log, mask=b_in[:, None] & (m < NODES)[None, :])
+    if tl.program_id(1) == 0:  # not sooner: a matrix product waits for stores before it
+        tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
+        if KEEP:
+            tl.store(elements + element * B + (b[:, None] * WIDTH + k[None, :]), x, mask=mask)
     if tl.min(tl.min(worst, 1), 0) < least:
         tl.atomic_max(suspect, 1)
 
@@ -216,34 +216,42 @@ def many_sum_forward(
     place = b[:, None] * stride + k[None, :]
     n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, t0, FACTORS)
     tile = tl.load(w + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
-    v = log_leaves(lookup, codes, slots, t0, b, k, mask, B, WIDTH, BN, BK, USES)
+    leaves = log_leaves(lookup, codes, slots, t0, b, k, mask, B, WIDTH, BN, BK, USES)
     follow(EARLY)
-    sums = tl.zeros((BM, BN), tl.float32)
+    v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, k, mask, B, WIDTH, FACTORS)
+    n2_now, u2_now, n3_now, u3_now = n2, u2, n3, u3
+    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t0 + 1, t1 - 1), FACTORS)
+    sums = tl.zeros((BN, BM), tl.float32)
     height = tl.full((BN,), -1e300, tl.float64)
     for t in range(t0, t1):
-        more, shift = log_factors(
-            values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS
+        v, shift = all_factors(
+            v0, s0, v1, s1, values, scales, factors, units, t, n2_now, u2_now, n3_now, u3_now, b, k, mask, B, WIDTH, FACTORS
         )
+        v += leaves
+        weight = tile
         own = tl.load(term_units + t)
+        # The next term is under way while this one is multiplied.
         after = tl.minimum(t + 1, t1 - 1)
-        n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, after, FACTORS)
-        v += more
+        more = mask & only_if(t < after, b, B)[:, None]
+        v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, k, more, B, WIDTH, FACTORS)
+        n2_now, u2_now, n3_now, u3_now = n2, u2, n3, u3
+        tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
+        leaves = log_leaves(lookup, codes, slots, after, b, k, more, B, WIDTH, BN, BK, USES)
+        n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t + 2, t1 - 1), FACTORS)
         peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
         x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
         scale = shift + peak.to(tl.float64)
         tl.store(scales + own * B + b, scale, mask=b_in)
         tl.store(elements + element + (t - t0) * WIDTH + place, x, mask=mask)
-        part = tl.dot(tile, tl.trans(x), input_precision=PRECISION)
-        tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
-        v = log_leaves(lookup, codes, slots, after, b, k, mask, B, WIDTH, BN, BK, USES)
+        part = tl.dot(x, tl.trans(weight), input_precision=PRECISION)
         higher = tl.maximum(height, scale)
-        sums = sums * tl.exp((height - higher).to(tl.float32))[None, :]
-        sums += part * tl.exp((scale - higher).to(tl.float32))[None, :]
+        sums = sums * tl.exp((height - higher).to(tl.float32))[:, None]
+        sums += part * tl.exp((scale - higher).to(tl.float32))[:, None]
         height = higher
     tl.store(scales + unit * B + b, height, mask=b_in)
-    log = tl.trans(log_of(sums).to(values.dtype.element_ty))
+    log = log_of(sums).to(values.dtype.element_ty)
     tl.store(values + node * B + (b[:, None] * NODES + n[None, :]), log, mask=b_in[:, None] & n_in[None, :])
-    worst = tl.min(tl.min(tl.where(n_in[:, None] & b_in[None, :], sums, 1.0), 1), 0)
+    worst = tl.min(tl.min(tl.where(b_in[:, None] & n_in[None, :], sums, 1.0), 1), 0)
     if worst < least:
         tl.atomic_max(suspect, 1)
 

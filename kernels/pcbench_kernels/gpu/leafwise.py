@@ -17,8 +17,8 @@ from .tiles import FILL, Pass, Update, power
 
 #: Most samples of a parameter set that one program sorts.
 SORTED = 2048
-#: Samples whose flows one program adds up.
-PART = 1024
+#: Samples whose flows one program adds up: at most, and at least where that keeps more of the chip busy.
+PART, LEAST_PART = 1024, 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,9 @@ class Samples:
 
 def parts_of(leaves: FusedLeaves, size: int) -> int:
     """In how many parts the samples of a set are added up."""
-    return -(-leaves.most * size // PART)
+    samples = leaves.most * size
+    wanted = FILL // (leaves.runs * -(-leaves.nodes // 256))
+    return max(-(-samples // PART), min(wanted, -(-samples // LEAST_PART)))
 
 
 def encode_data(data: Tensor, leaves: FusedLeaves, codes: Tensor, outside: Tensor) -> None:
@@ -55,9 +57,7 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
     codes, most = p.codes[leaves.table], leaves.most * p.size
     if most <= SORTED and leaves.categories <= SORTED:
         columns = max(16, power(most))
-        rows = max(2, min(64, 16384 // columns))
-        programs = triton.cdiv(most, rows)
-        launch(sort_samples, (leaves.runs, programs))(
+        launch(sort_samples, (leaves.runs,))(
             codes,
             leaves.run_start,
             leaves.sets,
@@ -70,8 +70,10 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
             p.size,
             leaves.categories,
             BQ=columns,
-            BT=rows,
-            BC=max(2, power(triton.cdiv(leaves.categories + 2, programs))),
+            BC=min(512, power(leaves.categories + 2)),
+            PASSES=-(-leaves.categories.bit_length() // 3),  # the greatest category, « missing », is the number of them
+            STEPS=columns.bit_length(),
+            num_warps=4 if columns <= 1024 else 8,
         )
         return
     # Rows of the lookup table ascend with the parameter set, and so do runs.

@@ -24,36 +24,56 @@ def sort_samples(
     B,
     SIZE,
     BQ: tl.constexpr,
-    BT: tl.constexpr,
     BC: tl.constexpr,
+    PASSES: tl.constexpr,
+    STEPS: tl.constexpr,
 ):
     """Where the flows of a set's samples start, by category; and where each category begins.
 
     ``places`` ``[slots·B]`` int64, ``bounds`` ``[sets, C + 2]`` int32: category ``c`` has the samples from ``bounds[c]`` to
-    ``bounds[c + 1]``, where ``c = C`` are the missing ones. A program finds the ranks of ``BT`` samples by comparing them with
-    all ``BQ`` of their set, and the bounds of ``BC`` categories: for so few, that beats a sort.
+    ``bounds[c + 1]``, where ``c = C`` are the missing ones. A program sorts the samples of a set by their categories' digits,
+    three bits a pass, the lowest first, and keeps their order otherwise. ``places`` hold them between passes; ``BQ`` is a
+    power of two, and 2 to the ``STEPS`` more than the samples.
     """
     run = tl.program_id(0)
-    part = tl.program_id(1)
     first = tl.load(run_start + run)
     samples = ((tl.load(run_start + run + 1) - first) * B).to(tl.int32)
     held = tl.load(sets + run)
-    row = (held * (SIZE + 1)).to(tl.int32)
+    mine = places + first * B
     q = tl.arange(0, BQ)
-    slot = tl.load(uses + first + q // B, mask=q < samples, other=0)
-    category = tl.load(codes + slot * B + q % B, mask=q < samples, other=0) - row
-    key = tl.where(q < samples, category * BQ + q, 2147483647)
-    mine = part * BT + tl.arange(0, BT)
-    there = mine < samples
-    i = first + mine // B
-    own = tl.load(codes + tl.load(uses + i, mask=there, other=0) * B + mine % B, mask=there, other=0) - row
-    rank = tl.sum((key[None, :] < (own * BQ + mine)[:, None]).to(tl.int32), 1)
+    there = q < samples
+    slot = tl.load(uses + first + q // B, mask=there, other=0)
+    category = tl.load(codes + slot * B + q % B, mask=there, other=0) - (held * (SIZE + 1)).to(tl.int32)
+    last = (1 << (3 * PASSES)) - 1  # of what is no sample: it stays behind
+    key = tl.where(there, category, last) * BQ + q
+    bucket = tl.arange(0, 8)
+    for step in tl.static_range(PASSES):
+        here = ((key // BQ >> (3 * step) & 7)[:, None] == bucket[None, :]).to(tl.int32)
+        count = tl.sum(here, 0)
+        start = tl.cumsum(count, 0) - count
+        rank = tl.sum(here * (tl.cumsum(here, 0) - 1 + start[None, :]), 1)
+        tl.store(mine + rank, key.to(tl.int64), mask=there)
+        tl.debug_barrier()
+        key = tl.load(mine + q, mask=there, other=0).to(tl.int32)
+        key = tl.where(there, key, last * BQ + q)
+        tl.debug_barrier()
+    for c0 in range(0, SIZE + 2, BC):
+        c = c0 + tl.arange(0, BC)
+        low = tl.zeros((BC,), tl.int32)
+        high = tl.zeros((BC,), tl.int32) + samples
+        for _ in range(STEPS):
+            middle = (low + high) // 2
+            open = low < high
+            below = tl.load(mine + middle, mask=open, other=0) < c.to(tl.int64) * BQ
+            low = tl.where(open & below, middle + 1, low)
+            high = tl.where(open & (below == 0), middle, high)
+        tl.store(bounds + held * (SIZE + 2) + c, low, mask=c < SIZE + 2)
+    tl.debug_barrier()
+    sample = key % BQ
+    i = first + sample // B
     place = tl.load(elements_at + i, mask=there, other=0) * B + tl.load(offsets + i, mask=there, other=0)
-    place += (mine % B) * tl.load(strides + i, mask=there, other=0)
-    tl.store(places + first * B + rank, place, mask=there)
-    c = part * BC + tl.arange(0, BC)
-    below = tl.sum((key[None, :] < (c * BQ)[:, None]).to(tl.int32), 1)
-    tl.store(bounds + held * (SIZE + 2) + c, below, mask=c < SIZE + 2)
+    place += (sample % B) * tl.load(strides + i, mask=there, other=0)
+    tl.store(mine + q, place, mask=there)
 
 
 @triton.jit

@@ -60,6 +60,7 @@ def kernel_report(
     num_warps: int = 4,
     num_stages: int = 3,
     aligned: Collection[str] = (),
+    maxnreg: int | None = None,
 ) -> KernelReport:
     """Compile a kernel for a GPU that need not be here (about a second), and report on it.
 
@@ -70,6 +71,7 @@ def kernel_report(
         target: compute capability, 90 for sm_90; or a Triton target.
         num_warps, num_stages: of the launch.
         aligned: arguments that are multiples of 16, as pointers and extents of ordinary sizes are.
+        maxnreg: most registers of a thread, where the launch limits them.
     """
     places = {name: place for place, name in enumerate(kernel.arg_names)}
     if wrong := set(places) ^ (set(signature) | set(constants)):
@@ -81,7 +83,7 @@ def kernel_report(
         {(places[name],): [["tt.divisibility", 16]] for name in aligned},
     )
     gpu = target if isinstance(target, GPUTarget) else GPUTarget("cuda", target, 32)
-    options = {"num_warps": num_warps, "num_stages": num_stages}
+    options = {"num_warps": num_warps, "num_stages": num_stages, "maxnreg": maxnreg}
     return report_of(triton.compile(source, target=gpu, options=options))
 
 

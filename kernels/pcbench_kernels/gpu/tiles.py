@@ -39,8 +39,10 @@ TILES: dict[str, dict[str, Tile]] = {
         "edge em": Tile(32, 512, 32, 8, 2),
     },
 }
-#: Bytes of shared memory that a narrow kernel's tile of weights may take, and numbers of its tile of elements.
-WEIGHT_BYTES, ELEMENTS = 65536, 8192
+#: Rows of a narrow kernel's tile of weights (what one instruction of a group of warps takes), numbers of its tile of elements.
+WEIGHT_ROWS, ELEMENTS = 64, 8192
+#: Length of a row of a narrow kernel's tile of weights → most registers of a thread, so that programs share a multiprocessor.
+REGISTERS = {64: 64, 256: 96}
 #: Accumulators of a tile that counts and updates whole rows of weights.
 EDGE_CELLS = 16384
 #: Programs that keep the largest GPUs busy: two for each of some 130 multiprocessors.
@@ -108,9 +110,10 @@ def side(extent: int, most: int) -> int:
     return max(16, min(most, power(extent)))
 
 
-def weight_side(operands: Tensor, other: int) -> int:
-    """The longest side of a tile of weights beside one of ``other``."""
-    return max(16, WEIGHT_BYTES // (operands.element_size() * other))
+def limited(p: Pass, row: int, lavish: bool) -> dict[str, int]:
+    """Options of a narrow launch: a limit on registers, unless many are needed (``lavish``, or tiles of float32)."""
+    limit = next((registers for longest, registers in REGISTERS.items() if row <= longest), None)
+    return {} if limit is None or lavish or p.precision == "exact" else {"maxnreg": limit}
 
 
 @cache
@@ -126,8 +129,8 @@ def early(p: Pass) -> dict[str, bool]:
 
 
 def warps(cells: int, most: int = 8) -> int:
-    """Warps for a tile of so many numbers."""
-    return min(most, 4 if cells <= 4096 else 8)
+    """Warps for a tile of so many elements (of accumulators, a thread takes four times as many)."""
+    return min(most, 4 if cells < 2048 else 8)
 
 
 def rows_of_samples(samples: int, blocks: int, most: int) -> int:

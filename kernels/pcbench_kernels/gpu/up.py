@@ -8,7 +8,21 @@ from torch import Tensor
 from ..fused import FusedLayer
 from .forward import many_sum_forward, narrow_sum_forward, product_forward, wide_sum_forward
 from .launching import launch
-from .tiles import ELEMENTS, FILL, LEAST, PRECISIONS, TILES, Pass, early, power, rows_of_samples, side, warps, weight_side
+from .tiles import (
+    ELEMENTS,
+    FILL,
+    LEAST,
+    PRECISIONS,
+    TILES,
+    WEIGHT_ROWS,
+    Pass,
+    early,
+    limited,
+    power,
+    rows_of_samples,
+    side,
+    warps,
+)
 
 
 def value_of(p: Pass, layer: FusedLayer) -> None:
@@ -67,7 +81,7 @@ def _products(p: Pass, layer: FusedLayer) -> None:
 
 def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
     inner = side(layer.width, 512)
-    nodes = side(layer.nodes, weight_side(p.operands, inner))
+    nodes = side(layer.nodes, WEIGHT_ROWS)
     # Nodes are shared out among programs, each of which gathers the elements anew, only where samples are too few.
     rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // inner))
     span = triton.cdiv(layer.nodes, nodes) * nodes
@@ -97,6 +111,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
         ALIGNED=layer.aligned,
         num_warps=warps(max(rows, nodes // 2) * inner),
         num_stages=1,
+        **limited(p, inner, layer.factors.shape[1] > 4 or layer.most_uses > 4),
         **early(p),
     )
 

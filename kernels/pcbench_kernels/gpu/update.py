@@ -16,6 +16,7 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
     most = TILES[p.precision]["edge em"]
     cols = side(edges.width, most.columns)
     nodes = side(edges.nodes, min(most.rows, EDGE_CELLS // cols))
+    pair = cols >= 128
     launch(edge_em, (edges.runs, triton.cdiv(edges.nodes, nodes)))(
         p.ratios,
         p.elements,
@@ -36,12 +37,13 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
         edges.width,
         update.least,
         BM=nodes,
-        BE=cols,
+        BE=cols // 2 if pair else cols,
         BK=side(p.size, most.inner),
+        PAIR=pair,
         PRECISION=PRECISIONS[p.precision],
         ROUND=rounded is not None,
         ALIGNED=edges.aligned,
-        num_warps=warps(nodes * cols, most.warps),
+        num_warps=warps(nodes * cols // 4, most.warps),
         num_stages=most.stages,
     )
 
