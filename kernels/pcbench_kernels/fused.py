@@ -75,7 +75,7 @@ class FusedEdges:
         weights_at: ``[entries]``, first weight of the term.
         shared: whether several runs add to the same weights.
         aligned: whether all weights start at multiples of 16.
-        learns: whether a run holds all that a step needs to know of its weights: whole rows (all terms of a block), no holes.
+        learns: whether a run holds all that a step needs to know of its weights: one term a block, no holes.
         trainable: ``[runs]`` int32.
     """
 

@@ -117,8 +117,7 @@ def fuse(
     alike: dict[Hashable, list[FusedBlock]] = {}
     for block in blocks:
         if block.is_sum:
-            is_late = block.table in late
-            alike.setdefault((block.nodes, block.width if is_late else block.elements, is_late), []).append(block)
+            alike.setdefault((block.nodes, block.width, block.table in late), []).append(block)
     make = Tables(device, launches)
     edges = tuple(make.edges(found, sum_tables, found[0].table not in late) for found in alike.values())
     leaves = tuple(make.leaves(t, leaf, isinstance(leaf.distribution, Categorical)) for t, leaf in enumerate(leaf_tables))
@@ -149,7 +148,7 @@ def _late(blocks: list[FusedBlock], tables: tuple[SumTable, ...]) -> set[int]:
     for block in blocks:
         if block.is_sum:
             uses[block.weights] = uses.get(block.weights, 0) + 1
-            if block.elements > EPILOGUE or uses[block.weights] > FEW_USES:
+            if block.many or block.width > EPILOGUE or uses[block.weights] > FEW_USES:
                 late.add(block.table)
     return late
 

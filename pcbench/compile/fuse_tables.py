@@ -101,26 +101,25 @@ class Tables:
         )
 
     def edges(self, blocks: list[FusedBlock], tables: tuple[SumTable, ...], learns: bool) -> FusedEdges:
-        """Terms of one shape, those that share weights beside each other; where rows ``learn``, all terms of a block as one."""
+        """Terms of one shape, those that share weights beside each other."""
         first = blocks[0]
-        width = first.elements if learns else first.width
         sharing: dict[int, list[tuple[FusedBlock, int]]] = {}
         for block in blocks:
-            for t in range(block.elements // width):
-                sharing.setdefault(block.weights + t * width, []).append((block, t))
-        runs = list(sharing.values()) if learns else list(_runs(list(sharing.values()), first.nodes, width))
+            for t in range(len(block.terms)):
+                sharing.setdefault(block.weights + t * first.width, []).append((block, t))
+        runs = list(sharing.values()) if learns else list(_runs(list(sharing.values()), first.nodes, first.width))
         run_start, nodes_at, elements_at, offsets, strides, weights_at = self._runs(
             runs,
             lambda e: e[0].node,
             lambda e: e[0].element,
-            lambda e: e[1] * width,
+            lambda e: e[1] * e[0].width,
             lambda e: e[0].elements,
-            lambda e: e[0].weights + e[1] * width,
+            lambda e: e[0].weights + e[1] * e[0].width,
         )
         trains = [_trains(tables[run[0][0].table], run[0][0].parameter) for run in runs]
         return FusedEdges(
             nodes=first.nodes,
-            width=width,
+            width=first.width,
             runs=len(runs),
             run_start=run_start,
             nodes_at=nodes_at,
