@@ -13,7 +13,7 @@ from ..compile import Program
 from ..execute import Model, Statistics, Workspace
 
 #: Buffers of the fused passes that belong to flows, by a part of their name; all others hold values.
-_OF_FLOWS = ("flow", "ratio", "element", "seed")
+_OF_FLOWS = ("flow", "ratio", "element", "seed", "count", "places", "bounds", "masses")
 
 
 @dataclass(frozen=True)
