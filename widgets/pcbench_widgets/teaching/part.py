@@ -37,6 +37,7 @@ class LabPart(Part):
     def __init__(self, bench: Workbench, post: Post) -> None:
         super().__init__(bench, post)
         self._subject: Circuit | Model | None = None
+        self._adopted = False
         self._answers: Answers | None = None
         self._lessons: list[dict[str, Any]] | None = None
         self._token = ""
@@ -52,6 +53,7 @@ class LabPart(Part):
     def subject(self, given: Circuit | Model | None) -> None:
         if given is not None and not isinstance(given, (Circuit, Model)):
             raise OptionError(f"the lab is about a circuit or a model, got {type(given).__name__}")
+        self._adopted = False
         own = [] if given is None else [lesson(Subject.of(given), OWN)]
         self._subject, self._answers = given, None
         self._lessons = own + _examples()
@@ -115,10 +117,10 @@ class LabPart(Part):
         self.post({"kind": "state", "state": self._state}, [])
 
     def _head(self) -> dict[str, Any]:
-        return {"kind": "lessons", "token": self._token, "state": self._state}
+        return {"kind": "lessons", "token": self._token, "state": self._state, "linked": self._linked()}
 
     def _page(self) -> str:
-        return page(self._all, self._head(), "pcbench lab")
+        return page(self._all, {**self._head(), "linked": False}, "pcbench lab")
 
     def sync(self, have: Mapping[str, Any]) -> None:
         if self.name not in self.bench.panes:
@@ -126,6 +128,20 @@ class LabPart(Part):
         lessons = self._all
         if have.get("token") != self._token:
             self.post(self._head(), [json.dumps(lessons, separators=(",", ":")).encode()])
+
+    def changed(self, what: str) -> None:
+        """The lab follows the workbench's circuit as long as it has no subject of its own."""
+        if what != "circuit" or self.name not in self.bench.panes:
+            return
+        if self.bench.circuit is not None and (self._subject is None or self._adopted):
+            self.subject = self.bench.circuit
+            self._adopted = True
+        else:
+            self.post({"kind": "linked", "linked": self._linked()}, [])
+
+    def _linked(self) -> bool:
+        own = self._subject.circuit if isinstance(self._subject, Model) else self._subject
+        return own is not None and own is self.bench.circuit
 
     def still(self) -> dict[str, Any] | None:
         return describe(self._circuit)
