@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from pcbench import Circuit, Evidence, Finite
+from pcbench import Circuit, Evidence
 from pcbench.errors import DataError
 
 Marks = dict[str, dict[str, Any]]
@@ -65,7 +65,3 @@ def told_by(marks: Mapping[str, Mapping[str, Any]]) -> dict[str, object]:
 def queried(circuit: Circuit, marks: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Variables that are asked for, in column order."""
     return [v.name for v in circuit.variables if marks.get(v.name, {}).get("kind") == "query"]
-
-
-def is_finite(circuit: Circuit, name: str) -> bool:
-    return isinstance(circuit.variables[name].domain, Finite)

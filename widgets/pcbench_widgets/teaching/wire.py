@@ -41,11 +41,6 @@ class Subject:
         random = any(parameter.value is None for parameter in given.parameters)
         return cls(given, initial_values(given), random)
 
-    @property
-    def valid(self) -> bool:
-        """Whether passes mean what they should; others are for looking at."""
-        return self.circuit.checked or (bool(smooth(self.circuit)) and bool(decomposable(self.circuit)))
-
     def small(self) -> bool:
         """Whether the view can answer for itself."""
         blocks = self.circuit.blocks

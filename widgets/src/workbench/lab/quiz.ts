@@ -108,22 +108,25 @@ function flowQuestion(lesson: Lesson, i: number, trace: Trace): Question | null 
 function pathQuestion(lesson: Lesson, layer: number[], trace: Trace, pass: Pass): Question | null {
   const { nodes, start, child, weight } = lesson;
   const within = new Set(layer);
+  const named = (e: number) => nodes[child[e]].name;
   for (let i = nodes.length - 1; i >= 0; i--) {
     if (nodes[i].kind !== "sum" || !trace.down.node[i] || start[i + 1] - start[i] < 2) continue;
     const edges = Array.from({ length: start[i + 1] - start[i] }, (_, k) => start[i] + k);
     if (!edges.some((e) => within.has(child[e]) && trace.down.edge[e])) continue;
     const score = (e: number) => exact(weight[e] + trace.up[child[e]]);
     const taken = edges.find((e) => trace.down.edge[e])!;
-    const options = [taken, ...edges.filter((e) => e !== taken)].slice(0, MOST_OPTIONS).sort((a, b) => a - b);
+    const others = edges.filter((e, k) => named(e) !== named(taken) && edges.findIndex((other) => named(other) === named(e)) === k);
+    if (!others.length) continue;
+    const options = [taken, ...others].slice(0, MOST_OPTIONS).sort((a, b) => a - b);
     const die = trace.down.dice.get(i);
     const text = pass === "mpe"
       ? `Which child of ${nodes[i].name} does the best path take?`
-      : `The die at ${nodes[i].name} shows ${die!.u.toFixed(3)}, and its children have ${edges.slice(0, MOST_OPTIONS).map((e) => `${nodes[child[e]].name} ${plain(Math.exp(weight[e] + trace.up[child[e]] - trace.up[i]))}`).join(", ")}. Which is taken?`;
+      : `The die at ${nodes[i].name} shows ${die!.u.toFixed(3)}, and its children have ${edges.slice(0, MOST_OPTIONS).map((e) => `${named(e)} ${plain(Math.exp(weight[e] + trace.up[child[e]] - trace.up[i]))}`).join(", ")}. Which is taken?`;
     return {
       node: i,
       text,
       options: options.map((e) => ({
-        text: nodes[child[e]].name,
+        text: named(e),
         right: e === taken,
         why: pass === "mpe" ? `weight · child is ${score(e)}` : e === taken ? "the die falls into its share" : "the die falls outside of its share",
       })),
