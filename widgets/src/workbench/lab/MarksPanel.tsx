@@ -19,14 +19,14 @@ export function MarksPanel({ part, lesson }: { part: LabPart; lesson: Lesson }) 
       <section className="pcb-side-section">
         <label className="pcb-lab-choice">
           <span>Circuit</span>
-          <select value={index} onChange={(event) => part.choose(Number(event.target.value))}>
+          <select aria-label="Circuit" value={index} onChange={(event) => part.choose(Number(event.target.value))}>
             {titles.map((title, i) => <option key={i} value={i}>{title}</option>)}
           </select>
         </label>
         {lesson.outputs.length > 1 && (
           <label className="pcb-lab-choice">
             <span>Output</span>
-            <select value={output} onChange={(event) => part.setOutput(Number(event.target.value))}>
+            <select aria-label="Output" value={output} onChange={(event) => part.setOutput(Number(event.target.value))}>
               {lesson.outputs.map((node, i) => <option key={i} value={i}>{lesson.nodes[node].name}</option>)}
             </select>
           </label>

@@ -141,9 +141,10 @@ export function question(lesson: Lesson, marks: Marks, trace: Trace, pass: Pass,
   if (way === "start" || !lesson.small) return null;
   const nodes = lesson.layers[layer];
   if (way === "down" && pass !== "flows") return pathQuestion(lesson, nodes, trace, pass);
-  // Nodes with more children ask for more; among equals the layer's number picks, so that not always the first is asked.
-  const children = (i: number) => lesson.start[i + 1] - lesson.start[i];
-  const order = nodes.map((_, k) => nodes[(k + at) % nodes.length]).sort((a, b) => children(b) - children(a));
+  // Nodes with more children ask for more, and leaves with evidence; among equals the step picks, not always the first.
+  const told = (i: number) => Number(marks[lesson.variables[lesson.nodes[i].variable ?? -1]?.name] !== undefined);
+  const interest = (i: number) => lesson.start[i + 1] - lesson.start[i] + told(i);
+  const order = nodes.map((_, k) => nodes[(k + at) % nodes.length]).sort((a, b) => interest(b) - interest(a));
   for (const i of order) {
     const node = lesson.nodes[i];
     const found =
