@@ -5,6 +5,7 @@ import { useStore } from "zustand";
 import { keyOf, type Command } from "../builder/commands";
 import { Commands, Dialog, Source } from "../builder/Dialogs";
 import { plural } from "../format";
+import { useKeptFocus } from "../hooks";
 import { Pane } from "../Pane";
 import { selectBlocks, type Store } from "../store";
 import type { Palette } from "../theme";
@@ -54,6 +55,7 @@ function Opened({ store, part, palette, lesson }: { store: Store; part: LabPart;
   const { result, trace } = useAnswers(part, lesson);
   usePlay(part, trace, state.playing, state.at, state.asked !== null);
   useLinked(store, part, lesson);
+  useKeptFocus(body, dialog !== null);
   const commands = commandsOf({ part, trace, still, toggleTable: () => setTable((on) => !on), open: setDialog });
   const onKeyDown = (event: KeyboardEvent) => {
     const target = event.target as HTMLElement;
@@ -79,10 +81,7 @@ function Opened({ store, part, palette, lesson }: { store: Store; part: LabPart;
   const step = stepOf(lesson, state.at);
   const hidden = state.quiz && state.at < lesson.layers.length;
   const python = () => pythonOf(lesson, state.marks, part.output, Math.min(state.count, 10), state.seed);
-  const close = () => {
-    setDialog(null);
-    body.current?.querySelector<HTMLElement>("[data-home]")?.focus({ preventScroll: true });
-  };
+  const close = () => setDialog(null);
   return (
     <div className="pcb-builder-keys" onKeyDown={onKeyDown}>
       <Pane

@@ -72,10 +72,10 @@ function band(context: CanvasRenderingContext2D, { lesson, step, camera, palette
 }
 
 /** Edges begin under the parent's words, while there are words. */
-function ends({ lesson, camera }: Picture, e: number): [number, number, number, number] {
+function ends({ lesson, camera, pass }: Picture, e: number): [number, number, number, number] {
   const { x, y } = lesson.placement;
   const [from, to] = [lesson.child[e], lesson.parent[e]];
-  return [x[from], y[from] - RADIUS - 2, x[to], y[to] + RADIUS + (camera.scale > WORDS_FROM ? 47 : 0)];
+  return [x[from], y[from] - RADIUS - 2, x[to], y[to] + RADIUS + (camera.scale > WORDS_FROM ? (pass === "flows" ? 47 : 33) : 0)];
 }
 
 function line(context: CanvasRenderingContext2D, picture: Picture, e: number): void {
@@ -195,7 +195,7 @@ function words(context: CanvasRenderingContext2D, picture: Picture, seen: number
     context.font = `700 12px ${palette.font}`;
     outlined(context, palette, up, x[i], below + 14, palette.foreground);
     if (down) outlined(context, palette, `↓ ${Number(Number(down).toFixed(3))}`, x[i], below + 28, palette.accent);
-    const die = shownDown(lesson, at, layer[i] - 1) ? trace.down.dice.get(i) : undefined;
+    const die = shownDown(lesson, at, layer[i]) ? trace.down.dice.get(i) : undefined;
     if (die) {
       context.textAlign = "left";
       outlined(context, palette, `⚄ ${die.u.toFixed(3)}`, x[i] + RADIUS + 8, y[i] - 2, palette.accent);
