@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.kernel import Kernel
 
 NOTEBOOK = "lab.ipynb"
-ROOT = ".pcb-root:has(.pcb-pane-lab)"
+ROOT = ".pcb-root:has(.pcb-pane-lab):not(:has(.pcb-pane-circuit))"
 
 
 class LabPage:

@@ -453,6 +453,29 @@ def test_a_reload_keeps_circuit_evidence_and_step(classroom: LabPage, lab: Lab) 
     expect(classroom.mark("f3 = 0")).to_have_attribute("aria-pressed", "true")
 
 
+def test_lab_and_circuit_are_linked(classroom: LabPage) -> None:
+    """In the second widget of the notebook: the lab took over the workbench's circuit, and a selection lights on both sides."""
+    page = classroom.page
+    both = page.locator(".pcb-root:has(.pcb-pane-lab):has(.pcb-pane-circuit)")
+    page.wait_for_function(
+        """() => {
+             const found = document.querySelector('.pcb-root .pcb-pane-circuit');
+             if (!found) document.querySelector('.jp-WindowedPanel-outer')?.scrollBy(0, 300);
+             return found !== null;
+           }"""
+    )
+    body = both.locator(".pcb-lab")
+    expect(body.get_by_label("Circuit", exact=True)).to_have_value("0")
+    both.locator(".pcb-pane-lab").get_by_role("button", name="Table", exact=True).click()
+    body.get_by_role("button", name="even to x3").click()
+    classroom.told("list(both.selected)", classroom.kernel.value("[both.circuit.index[both.circuit.roots[0]]]"))
+    both.locator(".pcb-pane-circuit").get_by_role("button", name="Table", exact=True).click()
+    blocks = both.get_by_role("table", name="Blocks of the circuit")
+    expect(blocks.locator("tr[aria-selected='true']")).to_contain_text("even to x3")
+    blocks.get_by_role("button", name="odd to x2").click()
+    expect(body.locator("tr[aria-selected='true']")).to_contain_text("odd to x2")
+
+
 def test_evidence_of_python_is_on_the_screen(classroom: LabPage) -> None:
     classroom.kernel.run("bench.lab.evidence = {'x2': 1}")
     expect(classroom.mark("x2 = 1")).to_have_attribute("aria-pressed", "true")

@@ -16,6 +16,8 @@ import { stepOf } from "./steps";
 const DRAG_FROM = 4;
 const TRAVEL_MS = 420;
 const LARGEST = 1.5;
+/** The zoom buttons stand along the right edge. */
+const BUTTONS = 36;
 
 interface Props {
   part: LabPart;
@@ -116,9 +118,10 @@ export function Picture({ part, lesson, trace, palette, still }: Props) {
 /** Everything, with room for words; small circuits are enlarged. */
 function fitted({ width, height }: { width: number; height: number }, size: Size): Camera {
   const [above, below, beside] = [RADIUS + 10, RADIUS + 48, 100]; // words grow with the picture
-  const scale = Math.max(0.01, Math.min(LARGEST, size.width / (width + beside), size.height / (height + above + below)));
+  const across = size.width - BUTTONS;
+  const scale = Math.max(0.01, Math.min(LARGEST, across / (width + beside), size.height / (height + above + below)));
   const top = (size.height - scale * (height + above + below)) / 2 + scale * above;
-  return { scale, x: (size.width - width * scale) / 2, y: top };
+  return { scale, x: (across - width * scale) / 2, y: top };
 }
 
 /** The next node in the order of the rows, from the top; the first one of the current layer where none is chosen. */

@@ -53,7 +53,7 @@ function Equations({ part, lesson, trace, state }: Omit<Props, "still"> & { stat
   const step = stepOf(lesson, at);
   if (!trace) return <p className="pcb-muted">{lesson.small ? "" : "This circuit is too large for numbers on its blocks; the answer is beside."}</p>;
   if (node === null && step.layer < 0) return <p className="pcb-muted">Step on with → or ▶: each layer is computed from the one below it.</p>;
-  const layer = node === null ? lesson.layers[step.layer] : [node];
+  const layer = node !== null ? [node] : step.way === "up" ? lesson.layers[step.layer] : activeFirst(lesson.layers[step.layer], trace);
   return (
     <ul className="pcb-lab-equations" aria-live="polite">
       {layer.slice(0, MOST_EQUATIONS).map((i) => (
@@ -67,6 +67,10 @@ function Equations({ part, lesson, trace, state }: Omit<Props, "still"> & { stat
       )}
     </ul>
   );
+}
+
+function activeFirst(layer: number[], { down }: Trace): number[] {
+  return [...layer].sort((a, b) => Number(down.node[b] > 0) - Number(down.node[a] > 0));
 }
 
 function Line({ part, lesson, trace, state, i, down }: { part: LabPart; lesson: Lesson; trace: Trace; state: LabState; i: number; down: boolean }) {

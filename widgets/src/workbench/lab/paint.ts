@@ -6,7 +6,7 @@ import type { Palette } from "../theme";
 import type { Pass, Trace } from "./answers";
 import type { Lesson } from "./lesson";
 import { shownDown, shownUp, type Step } from "./steps";
-import { exact, plain, short } from "./words";
+import { exact, plain } from "./words";
 
 export const RADIUS = 17;
 /** Zoomed out further than this, or with more edges, words would lie over each other. */
@@ -190,11 +190,11 @@ function words(context: CanvasRenderingContext2D, picture: Picture, seen: number
     context.font = `11px ${palette.font}`;
     outlined(context, palette, clip(node.name, 15) + (many ? ` ×${node.units}` : ""), x[i], below, palette.muted);
     if (!trace) continue;
-    const up = shownUp(at, layer[i]) ? (many ? "≤ " : "") + short(trace.up[i]) : "?";
+    const up = shownUp(at, layer[i]) ? (many ? "≤ " : "") + exact(trace.up[i]) : "?";
     const down = shownDown(lesson, at, layer[i]) && pass === "flows" ? plain(trace.down.node[i]) : "";
     context.font = `700 12px ${palette.font}`;
     outlined(context, palette, up, x[i], below + 14, palette.foreground);
-    if (down) outlined(context, palette, `↓ ${Number(Number(down).toFixed(3))}`, x[i], below + 28, palette.accent);
+    if (down) outlined(context, palette, `↓ ${down}`, x[i], below + 28, palette.accent);
     const die = shownDown(lesson, at, layer[i]) ? trace.down.dice.get(i) : undefined;
     if (die) {
       context.textAlign = "left";

@@ -1,6 +1,5 @@
 // Numbers, equations and questions as people read them.
 
-import { probability } from "../builder/numbers";
 import type { Pass, Trace } from "./answers";
 import type { Lesson, Mark, Marks } from "./lesson";
 
@@ -15,11 +14,6 @@ export function plain(value: number, log = Math.log(value)): string {
   if (value === 0) return log === -Infinity ? "0" : `e^${log.toFixed(1).replace("-", "−")}`;
   if (value >= 1e4 || value < 1e-3) return value.toExponential(3).replace("-", "−");
   return String(Number(value.toPrecision(4)));
-}
-
-/** A few digits, for a node's label. */
-export function short(log: number): string {
-  return probability(log === -Infinity ? null : log);
 }
 
 export function nats(log: number): string {
@@ -70,7 +64,7 @@ export function equation(lesson: Lesson, i: number, marks: Marks, trace: Trace, 
   const node = nodes[i];
   const log = trace.up[i];
   const max = pass === "mpe";
-  if (!lesson.small) return { symbols: `the largest of ${node.units} node values`, numbers: "", log };
+  if (!lesson.small) return { symbols: node.units === 1 ? "its value" : `the largest of ${node.units} node values`, numbers: "", log };
   if (node.kind === "input") {
     const [symbols, numbers] = leafEquation(lesson, i, marks[lesson.variables[node.variable!].name], max);
     return { symbols, numbers, log };
@@ -100,7 +94,9 @@ export function downText(lesson: Lesson, i: number, trace: Trace, pass: Pass, ou
   const { down } = trace;
   const die = down.dice.get(i);
   const thrown = die ? ` Die ${die.u.toFixed(3)}: ${shares(lesson, i, trace)} → ${nodes[child[die.edge]].name}.` : "";
-  if (pass !== "flows") return (down.node[i] ? "On the path." : "Not on the path.") + thrown;
+  const { variable } = nodes[i];
+  const says = variable !== undefined && trace.state ? `: ${lesson.variables[variable].name} = ${valueText(trace.state[variable])}` : "";
+  if (pass !== "flows") return `on the path${says}.${thrown}`;
   const terms = edgesInto(lesson, i).map((e) => {
     const above = parent[e];
     if (nodes[above].kind !== "sum" || !lesson.small) return `${plain(down.edge[e])} from ${nodes[above].name}`;
