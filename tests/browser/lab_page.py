@@ -23,6 +23,7 @@ class LabPage:
     def __init__(self, page: Page, kernel: Kernel | None = None) -> None:
         self.page = page
         self._kernel = kernel
+        self.pane = page.locator(ROOT)
         self.body = page.locator(f"{ROOT} .pcb-lab")
         self.canvas = self.body.get_by_role("application")
 

@@ -44,7 +44,7 @@ export function ResultPanel({ part, lesson, result, hidden }: Props) {
       {!hidden && result && <Conditionals lesson={lesson} result={result} given={known} />}
       {!hidden && result && valid(lesson) && result.log > -Infinity && (
         <>
-          <Most part={part} lesson={lesson} />
+          <Most part={part} lesson={lesson} result={result} />
           <Drawn part={part} lesson={lesson} result={result} />
         </>
       )}
@@ -108,9 +108,9 @@ function Bars({ lesson, posterior, given }: { lesson: Lesson; posterior: Posteri
   );
 }
 
-function Most({ part, lesson }: { part: LabPart; lesson: Lesson }) {
+function Most({ part, lesson, result: { worlds } }: { part: LabPart; lesson: Lesson; result: Result }) {
   const { marks, output, best: asked } = useStore(part.store);
-  const found = useMemo(() => (lesson.small ? bestOf(lesson, marks, lesson.outputs[output]) : asked), [lesson, marks, output, asked]);
+  const found = useMemo(() => (lesson.small ? bestOf(lesson, marks, lesson.outputs[output], worlds) : asked), [lesson, marks, output, worlds, asked]);
   return (
     <section className="pcb-side-section" aria-label="Most probable state">
       <h3>Most probable state (MPE)</h3>

@@ -77,13 +77,13 @@ function moments(lesson: Lesson, up: Float64Array, output: number, variable: num
   return { mean, deviation: Math.sqrt(Math.max(0, square - mean * mean)) };
 }
 
-export function best(lesson: Lesson, marks: Marks, output: number): Best | null {
+/** `found` is what `worlds` gives: it is at hand when this is asked. */
+export function best(lesson: Lesson, marks: Marks, output: number, found: Worlds | null): Best | null {
   const known = marksByVariable(lesson, marks);
   const tree = bestTree(lesson, upward(lesson, known, "max"), known, output);
   if (!tree) return null;
   const log = stateLog(lesson, known, tree.state, output);
   const soft = Object.values(marks).some((mark) => mark.kind === "soft");
-  const found = worlds(lesson, marks, output);
   if (found && found.logs[found.best] > log + 1e-9) {
     const note = `all ${found.logs.length} worlds were tried. The best tree alone finds another state, of probability ${Math.exp(log).toPrecision(4)}: a sum mixes its children, and a maximum sees only one`;
     return { state: found.states[found.best], log: found.logs[found.best], exact: true, note };

@@ -67,7 +67,7 @@ describe.each(CASES)("%s", (_, { marks, expected, samples: drawn }, lesson) => {
   });
 
   it("finds the most probable state, and the best tree is a lower bound", () => {
-    const found = best(lesson, marks, output);
+    const found = best(lesson, marks, output, worlds(lesson, marks, output));
     if (up[output] === -Infinity) return expect(found).toBeNull();
     const tree = bestTree(lesson, upward(lesson, known, "max"), known, output)!;
     expect(found!.log).toBeGreaterThanOrEqual(stateLog(lesson, known, tree.state, output) - 1e-12);
