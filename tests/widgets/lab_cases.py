@@ -118,10 +118,9 @@ def samples() -> list[dict[str, Any]]:
     """The first samples of pcbench, which the view must draw, too."""
     import pcbench
 
-    out = []
+    out, made = [], circuits()
     for entry in fixture():
-        name = str(entry["lesson"]["title"]).split(", marked")[0]
-        circuit = circuits()[name]
+        circuit = made[str(entry["lesson"]["title"]).split(", marked")[0]]
         model = pcbench.Model.create(pcbench.compile(circuit, dtype=torch.float64))
         evidence = evidence_of(circuit, entry["marks"])
         if math.isfinite(float(pcbench.log_likelihood(model, evidence)[0])):

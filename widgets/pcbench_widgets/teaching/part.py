@@ -114,7 +114,7 @@ class LabPart(Part):
 
     def _mark(self, marks: Marks) -> None:
         self._state = {**self._state, "marks": marks}
-        self.post({"kind": "state", "state": self._state}, [])
+        self.post({"kind": "state", "state": {"marks": marks}}, [])  # and not the step, which the view may have left
 
     def _head(self) -> dict[str, Any]:
         return {"kind": "lessons", "token": self._token, "state": self._state, "linked": self._linked()}

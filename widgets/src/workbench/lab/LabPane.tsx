@@ -7,7 +7,7 @@ import { Commands, Dialog, Source } from "../builder/Dialogs";
 import { plural } from "../format";
 import { useKeptFocus } from "../hooks";
 import { Pane } from "../Pane";
-import { selectBlocks, type Store } from "../store";
+import { requestSync, selectBlocks, type Store } from "../store";
 import type { Palette } from "../theme";
 import { PASSES, result as resultOf, trace as traceOf, type Pass, type Result, type Trace } from "./answers";
 import { valid, type Lesson } from "./lesson";
@@ -31,6 +31,9 @@ export function LabPane({ store, palette }: { store: Store; palette: Palette }) 
   const part = store.parts.lab as LabPart;
   const token = useStore(part.store, (s) => s.token);
   useStore(part.store, (s) => s.lesson); // another circuit of the same list
+  useEffect(() => {
+    if (!token) requestSync(store); // the pane was opened later, and nothing had been sent for it
+  }, [store, token]);
   if (!token || !part.lesson) return <Pane name="lab" title="Lab" summary=""><p className="pcb-empty">Waiting for a circuit …</p></Pane>;
   return <Opened store={store} part={part} palette={palette} lesson={part.lesson} key={token} />;
 }

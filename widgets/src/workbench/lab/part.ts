@@ -96,7 +96,8 @@ export class LabPart implements Part {
   }
 
   have(): Body {
-    return { token: this.state.token };
+    // A question that was lost with the connection is asked again once everything has come anew.
+    return this.asking ? {} : { token: this.state.token };
   }
 
   // ---- from Python

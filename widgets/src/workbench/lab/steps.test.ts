@@ -117,10 +117,12 @@ describe("the part", () => {
     expect(asks()).toHaveLength(2);
     expect(asks()[1].marks).toEqual(part.state.marks);
     expect(part.state.waiting).toBe(true);
+    expect(part.have()).toEqual({}); // a sync now brings everything, in case the question was lost
     part.receive({ kind: "result", ask: asks()[1].ask, ok: false, text: "no" }, []);
     await Promise.resolve();
     await Promise.resolve();
     expect([part.state.error, part.state.waiting]).toEqual(["no", false]);
+    expect(part.have()).toEqual({ token: "t" });
   });
 });
 
