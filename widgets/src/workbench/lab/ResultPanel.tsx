@@ -59,7 +59,7 @@ export function ResultPanel({ part, lesson, result, hidden }: Props) {
 
 /** The same number by brute force; where it differs, the circuit is wrong. */
 function Check({ lesson, result: { worlds, log } }: { lesson: Lesson; result: Result }) {
-  if (!worlds) return lesson.small ? <p className="pcb-muted">Too many worlds to add them up one by one.</p> : null;
+  if (!worlds) return lesson.small ? <p className="pcb-muted">Too many worlds (or a real variable) to add them up one by one.</p> : null;
   const [one, all] = [Math.exp(log), Math.exp(worlds.total)];
   const same = Math.abs(one - all) <= SAME * Math.max(one, all, 1e-300);
   return (

@@ -64,18 +64,23 @@ function visible({ lesson, camera, width, height }: Picture): number[] {
 function band(context: CanvasRenderingContext2D, { lesson, step, camera, palette, width }: Picture): void {
   if (step.layer < 0) return;
   const rows = lesson.layers[step.layer].map((i) => lesson.placement.y[i]);
-  const [top, bottom] = [Math.min(...rows) - 28, Math.max(...rows) + BAND];
+  const [top, bottom] = [Math.min(...rows) - 28, Math.max(...rows) + RADIUS + (BAND - RADIUS) * growth(camera)];
   context.globalAlpha = 0.09;
   context.fillStyle = step.way === "up" ? palette.kinds.sum : palette.accent;
   context.fillRect(-camera.x / camera.scale, top, width / camera.scale, bottom - top);
   context.globalAlpha = 1;
 }
 
+/** Words shrink less than the picture, to stay legible. */
+function growth({ scale }: Camera): number {
+  return Math.max(1, Math.min(1.4, 0.95 / scale));
+}
+
 /** Edges begin under the parent's words, while there are words. */
 function ends({ lesson, camera, pass }: Picture, e: number): [number, number, number, number] {
   const { x, y } = lesson.placement;
   const [from, to] = [lesson.child[e], lesson.parent[e]];
-  return [x[from], y[from] - RADIUS - 2, x[to], y[to] + RADIUS + (camera.scale > WORDS_FROM ? (pass === "flows" ? 47 : 33) : 0)];
+  return [x[from], y[from] - RADIUS - 2, x[to], y[to] + RADIUS + (camera.scale > WORDS_FROM ? (pass === "flows" ? 47 : 33) * growth(camera) : 0)];
 }
 
 function line(context: CanvasRenderingContext2D, picture: Picture, e: number): void {
@@ -172,7 +177,7 @@ function outlined(context: CanvasRenderingContext2D, palette: Palette, text: str
 function weights(context: CanvasRenderingContext2D, picture: Picture): void {
   const { lesson, palette } = picture;
   if (!lesson.small || lesson.child.length > MOST_WEIGHTS) return;
-  context.font = `10.5px ${palette.font}`;
+  context.font = `${10.5 * growth(picture.camera)}px ${palette.font}`;
   for (let e = 0; e < lesson.child.length; e++) {
     if (lesson.nodes[lesson.parent[e]].kind !== "sum") continue;
     const [x0, y0, x1, y1] = ends(picture, e);
@@ -183,18 +188,19 @@ function weights(context: CanvasRenderingContext2D, picture: Picture): void {
 function words(context: CanvasRenderingContext2D, picture: Picture, seen: number[]): void {
   const { lesson, palette, at, trace, pass } = picture;
   const { x, y, layer } = lesson.placement;
+  const grown = growth(picture.camera);
   for (const i of seen) {
-    const below = y[i] + RADIUS + 12;
+    const below = y[i] + RADIUS + 12 * grown;
     const node = lesson.nodes[i];
     const many = node.units !== undefined && node.units > 1;
-    context.font = `11px ${palette.font}`;
+    context.font = `${11 * grown}px ${palette.font}`;
     outlined(context, palette, clip(node.name, 15) + (many ? ` ×${node.units}` : ""), x[i], below, palette.muted);
     if (!trace) continue;
     const up = shownUp(at, layer[i]) ? (many ? "≤ " : "") + exact(trace.up[i]) : "?";
     const down = shownDown(lesson, at, layer[i]) && pass === "flows" ? plain(trace.down.node[i]) : "";
-    context.font = `700 12px ${palette.font}`;
-    outlined(context, palette, up, x[i], below + 14, palette.foreground);
-    if (down) outlined(context, palette, `↓ ${down}`, x[i], below + 28, palette.accent);
+    context.font = `700 ${12 * grown}px ${palette.font}`;
+    outlined(context, palette, up, x[i], below + 14 * grown, palette.foreground);
+    if (down) outlined(context, palette, `↓ ${down}`, x[i], below + 28 * grown, palette.accent);
     const die = shownDown(lesson, at, layer[i]) ? trace.down.dice.get(i) : undefined;
     if (die) {
       context.textAlign = "left";
