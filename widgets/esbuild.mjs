@@ -9,6 +9,7 @@ await build({
   format: "esm",
   target: "es2022",
   minify: true,
+  charset: "utf8", // and not six bytes for each ·, × and Σ
   legalComments: "none",
   jsx: "automatic",
   define: { "process.env.NODE_ENV": '"production"', "define.amd": "false" },

@@ -52,6 +52,21 @@ def node_flows(model: Model, evidence: Data, seeds: Tensor | None = None) -> dic
 
     ``seeds`` ``[B, outputs]`` is the flow into the root nodes, by default 1 into each.
     """
+    return flows(model, evidence, seeds)[0]
+
+
+#: Flows of the nodes of each block ``[B, N]``; and ``[B]`` what each edge between blocks carries, by parent and child position.
+Flows = tuple[dict[Block, Tensor], dict[tuple[Block, int], Tensor]]
+
+
+@hinted
+def flows(model: Model, evidence: Data, seeds: Tensor | None = None) -> Flows:
+    """Flows of every block's nodes, as :func:`node_flows` gives them, and of the edges between blocks.
+
+    Returns:
+        ``[B, N]`` for each block; ``[B]`` for each (parent, position of the child in ``parent.children``). What the edges
+        into a block carry, and the seeds of roots, add up to the flows of its nodes.
+    """
     batch = Batch.of(model.program, Evidence.of(evidence))
     act = upward(model.program, model.parameters, batch, keep_elements=True)
     downward(act, seeds)
@@ -63,10 +78,11 @@ def node_flows(model: Model, evidence: Data, seeds: Tensor | None = None) -> dic
     for root in model.circuit.roots:
         columns.setdefault(root, []).append(column)
         column += root.nodes
-    flows = {b: torch.zeros(batch.size, b.nodes, dtype=torch.float64) for b in model.circuit.blocks}
+    nodes = {b: torch.zeros(batch.size, b.nodes, dtype=torch.float64) for b in model.circuit.blocks}
+    edges: dict[tuple[Block, int], Tensor] = {}
     parents = model.circuit.parents()
     for block in reversed(model.circuit.blocks):
-        total = flows[block]
+        total = nodes[block]
         for first in columns.get(block, []):
             total += seeds[:, first : first + block.nodes]
         for parent in dict.fromkeys(parents[block]):
@@ -75,9 +91,12 @@ def node_flows(model: Model, evidence: Data, seeds: Tensor | None = None) -> dic
                 if child is block:
                     if isinstance(parent, ProductBlock):
                         index = torch.arange(block.nodes) if parent.index is None else parent.index[:, k]
-                        total.index_add_(1, index, flows[parent])
+                        part = nodes[parent]
+                        total.index_add_(1, index, part)
                     else:
                         width, row, _ = model.program.element_of[parent]
-                        total += act.elements[width][row][:, offset : offset + block.nodes].double().cpu()
+                        part = act.elements[width][row][:, offset : offset + block.nodes].double().cpu()
+                        total += part
+                    edges[parent, k] = part.sum(1)
                 offset += child.nodes
-    return flows
+    return nodes, edges

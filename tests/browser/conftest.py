@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
 
+from tests.browser import lab_page
 from tests.browser.builder_page import NOTEBOOK, ROOT, Builder
 from tests.browser.kernel import Kernel
 from tests.browser.lab import Lab
+from tests.browser.lab_page import LabPage
 
 HERE = Path(__file__).parent
 CHROMIUM_FLAGS = [
@@ -102,3 +104,33 @@ def builder(opened: Builder) -> Builder:
     opened.page.set_viewport_size({"width": 1500, "height": 1500})
     opened.open("Document()")
     return opened
+
+
+@pytest.fixture(scope="session")
+def teaching(context: BrowserContext, lab: Lab) -> Iterator[LabPage]:
+    """One page for all tests of the teaching lab."""
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    from tests.browser.test_workbench import run_all
+
+    run_all(page, lab, lab_page.NOTEBOOK)
+    page.wait_for_selector(f"{lab_page.ROOT} .pcb-lab", timeout=60_000)
+    kernel = Kernel(lab, lab_page.NOTEBOOK)
+    kernel.run(
+        f"import sys\nsys.path.insert(0, {str(HERE.parents[1])!r})\nimport pcbench\n"
+        "from tests.widgets.lab_cases import grown\nfrom pcbench_widgets.builder.templates import naive_bayes, two_coins"
+    )
+    yield LabPage(page, kernel)
+    kernel.close()
+    page.close()
+    assert failures == [], "a script on the page failed"
+
+
+@pytest.fixture
+def classroom(teaching: LabPage) -> LabPage:
+    """The lab on the two coins, with nothing marked."""
+    teaching.page.set_viewport_size({"width": 1500, "height": 1100})
+    teaching.subject("two_coins()")
+    return teaching

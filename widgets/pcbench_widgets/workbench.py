@@ -12,6 +12,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from pcbench import Model
 from pcbench.circuit import Circuit, describe
 
 from . import fallback, front_end, png
@@ -21,8 +22,9 @@ from .device import TensorCoreText, device_of
 from .feed import RunFeed, RunLike
 from .part import Part
 from .protocol import Message, circuit_message, occupancy_message, program_message
+from .teaching.part import LabPart
 
-PARTS: tuple[type[Part], ...] = (BuilderPart,)
+PARTS: tuple[type[Part], ...] = (BuilderPart, LabPart)
 """Views with a Python half of their own; each is a pane of its name."""
 PANES = (*(part.name for part in PARTS), "circuit", "program", "training")
 SHOWN = ("circuit", "program", "training")
@@ -140,6 +142,13 @@ class Workbench(anywidget.AnyWidget):
     @document.setter
     def document(self, document: Document) -> None:
         self._builder.document = document
+
+    @property
+    def lab(self) -> LabPart:
+        """The teaching lab: its `subject`, `evidence` and `query`, and `export(path)`; on screen as the pane ``"lab"``."""
+        part = self._parts[LabPart.name]
+        assert isinstance(part, LabPart)
+        return part
 
     @property
     def _builder(self) -> BuilderPart:
@@ -316,3 +325,21 @@ def layout(program: Any, *, height: int = 440) -> Workbench:
 def monitor(run: RunLike) -> Workbench:
     """The training dashboard alone."""
     return Workbench(run=run, panes=["training"])
+
+
+def lab(subject: Circuit | Model | None = None, *, height: int = 640) -> Workbench:
+    """How a circuit answers, step by step: evidence, passes with their numbers, quizzes; without one, small examples::
+
+        bench = lab(circuit)
+        bench  # click; then, from here
+        bench.lab.evidence = {"rain": 1, "wind": [0.2, 0.8]}
+        bench.lab.export("lesson.html")
+
+    Args:
+        subject: a circuit (values that it lacks are drawn at random) or a model. One of `Circuit(…, checked=False)` that is
+            not smooth or not decomposable is shown with its wrong numbers beside those of all its worlds.
+        height: of the pane, in pixels.
+    """
+    bench = Workbench(panes=["lab"], height=height)
+    bench.lab.subject = subject
+    return bench

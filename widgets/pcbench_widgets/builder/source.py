@@ -29,7 +29,8 @@ def source_of(circuit: Circuit) -> str:
     lines = [f"{name} = {_parameter(parameter)}" for parameter, name in tied.items()]
     lines += [f"{names[block]} = {_block(block, names, tied)}" for block in circuit.blocks]
     roots = ", ".join(names[root] for root in circuit.roots)
-    lines.append(f"circuit = pcbench.Circuit([{roots}], variables)")
+    checked = "" if circuit.checked else ", checked=False"
+    lines.append(f"circuit = pcbench.Circuit([{roots}], variables{checked})")
     body = "\n".join([_variables(circuit), *lines])
     head = ["import pcbench"]
     if "torch." in body or "packed(" in body:

@@ -43,3 +43,23 @@ export function prepareCanvas(canvas: HTMLCanvasElement | null, size: Size): Can
   context?.setTransform(ratio, 0, 0, ratio, 0, 0);
   return context;
 }
+
+/**
+ * Keeps the focus in a pane when what had it is gone (a dialog, the canvas behind the table, a quiz) or was disabled (Undo,
+ * at the beginning): the page would get it, and the next keys would be JupyterLab's, where two of them delete a cell.
+ */
+export function useKeptFocus(body: RefObject<HTMLElement | null>, dialog: boolean): void {
+  const ours = useRef(false);
+  useEffect(() => {
+    const pane = body.current!.closest(".pcb-pane")!;
+    const follow = (event: Event) => (ours.current = pane.contains(event.target as Node));
+    const events = ["focusin", "pointerdown"];
+    events.forEach((name) => document.addEventListener(name, follow, true));
+    return () => events.forEach((name) => document.removeEventListener(name, follow, true));
+  }, [body]);
+  useEffect(() => {
+    const active = document.activeElement;
+    const lost = active === null || active === document.body || (active as HTMLButtonElement).disabled === true;
+    if (ours.current && lost && !dialog) body.current!.querySelector<HTMLElement>("[data-home]")?.focus({ preventScroll: true });
+  });
+}

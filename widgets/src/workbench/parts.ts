@@ -1,11 +1,13 @@
 // The parts of a workbench; a new one is a file and a line here, and a line in PARTS of pcbench_widgets/workbench.py.
 
 import { BuilderPart } from "./builder/part";
+import { LabPart } from "./lab/part";
 import type { MakePart, Parts, Post } from "./part";
 import type { Send } from "./store";
 
 const PARTS: Record<string, MakePart> = {
   builder: (post) => new BuilderPart(post),
+  lab: (post) => new LabPart(post),
 };
 
 export function makeParts(send: Send): Parts {

@@ -5,6 +5,7 @@ import { useStore } from "zustand";
 import { BuilderPane } from "./builder/BuilderPane";
 import { CircuitPane } from "./circuit/CircuitPane";
 import { ImageStrip } from "./ImageStrip";
+import { LabPane } from "./lab/LabPane";
 import { ProgramPane } from "./program/ProgramPane";
 import type { Store } from "./store";
 import { usePalette, type Palette } from "./theme";
@@ -20,6 +21,7 @@ const PANES = {
   builder: ["Builder", BuilderPane],
   circuit: ["Circuit", CircuitPane],
   program: ["Layout", ProgramPane],
+  lab: ["Lab", LabPane],
   training: ["Training", TrainingPane],
 } satisfies Record<string, [string, ComponentType<PaneProps>]>;
 

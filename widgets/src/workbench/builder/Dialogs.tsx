@@ -155,7 +155,7 @@ export function FileDialog({ part, kind, onDone }: { part: BuilderPart; kind: "o
   );
 }
 
-export function Source({ part }: { part: BuilderPart }) {
+export function Source({ part }: { part: Pick<BuilderPart, "ask"> }) {
   const [answer, setAnswer] = useState<Answer | null>(null);
   const [copied, setCopied] = useState("");
   const copy = async (text: string) => {
