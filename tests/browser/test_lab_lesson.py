@@ -1,4 +1,4 @@
-"""The third lesson as a class meets it: opened in JupyterLab, run from top to bottom, and asked."""
+"""The second lesson as a class meets it: opened in JupyterLab, run from top to bottom, and asked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.browser.test_workbench import inked, run_all
 
 pytestmark = pytest.mark.browser
 
-LESSON = Path(__file__).parents[2] / "notebooks" / "03-inference-by-hand.ipynb"
+LESSON = Path(__file__).parents[2] / "notebooks" / "02-inference-by-hand.ipynb"
 PATIENCE = 90_000
 
 
