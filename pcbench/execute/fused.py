@@ -7,6 +7,7 @@ Flags and log-likelihoods come to the CPU together, once a pass or a step, so th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,7 +79,7 @@ class FusedPass:
         return flags(self.workspace, self.program.device)
 
     def settle(self) -> Settled:
-        """Wait for the GPU.
+        """Wait for the GPU. Warns once that mass was lost.
 
         Raises:
             DataError: naming the row, the variable and the value that is no category.
@@ -87,6 +88,14 @@ class FusedPass:
         suspect, outside, wrong = (bool(f) for f in host[-3:].tolist())
         if outside:
             self.batch.evidence.check(self.program.circuit.variables)
+        if suspect and not outside and not self.workspace.remembered.get("fell back"):
+            self.workspace.remembered["fell back"] = True
+            warnings.warn(
+                "a sum lost mass to underflow in the fused passes: a node sees none of the likely elements of its block. Such batches "
+                "are evaluated again by the exact passes, which take many times as long. Dense sums do not get there.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
         return Settled(host[:-3].view(self.batch.size, -1), not suspect, wrong)
 
 
