@@ -91,8 +91,8 @@ class FusedPass:
         if suspect and not outside and not self.workspace.remembered.get("fell back"):
             self.workspace.remembered["fell back"] = True
             warnings.warn(
-                "a sum lost mass to underflow in the fused passes: a node sees none of the likely elements of its block. Such batches "
-                "are evaluated again by the exact passes, which take many times as long. Dense sums do not get there.",
+                "a sum lost mass to underflow in the fused passes: a node sees none of the likely elements of its block. "
+                "Such batches are evaluated again by the exact passes, which take many times as long. Dense sums do not get there.",
                 RuntimeWarning,
                 stacklevel=4,
             )
