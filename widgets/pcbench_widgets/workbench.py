@@ -9,10 +9,12 @@ from functools import partial
 from typing import Any
 
 import anywidget
-import numpy as np
 import traitlets
 
+from pcbench import Evidence, Model, Program
 from pcbench.circuit import Circuit, describe
+from pcbench.errors import OptionError
+from pcbench.execute import Data
 
 from . import fallback, front_end, png
 from .builder import Document
@@ -20,11 +22,12 @@ from .builder.part import BuilderPart
 from .device import TensorCoreText, device_of
 from .feed import RunFeed, RunLike
 from .part import Part
-from .protocol import Message, circuit_message, occupancy_message, program_message
+from .program import ProgramPart
+from .protocol import Message, circuit_message, program_message
 
-PARTS: tuple[type[Part], ...] = (BuilderPart,)
+PARTS: tuple[type[Part], ...] = (BuilderPart, ProgramPart)
 """Views with a Python half of their own; each is a pane of its name."""
-PANES = (*(part.name for part in PARTS), "circuit", "program", "training")
+PANES = (*(part.name for part in PARTS), "circuit", "training")
 SHOWN = ("circuit", "program", "training")
 TICK = 0.1
 """Seconds between two rounds of the publisher: at most ten messages of points a second, however fast the trainer is."""
@@ -116,6 +119,32 @@ class Workbench(anywidget.AnyWidget):
             self._revs["program"] += 1
             self._post(program_message(self._revs["program"], described))
         self._changed("program")
+
+    @property
+    def model(self) -> Model | None:
+        """Whose weights and flows the compiled layout shows; setting it shows its program, too."""
+        return self._layout_part.model
+
+    @model.setter
+    def model(self, model: Model) -> None:
+        if self._program is not model.program:
+            self.program = model.program
+        self._layout_part.model = model
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """The rows whose flows the compiled layout shows; None: how often a sample takes each edge."""
+        return self._layout_part.evidence
+
+    @evidence.setter
+    def evidence(self, evidence: Data | None) -> None:
+        self._layout_part.evidence = None if evidence is None else Evidence.of(evidence)
+
+    @property
+    def _layout_part(self) -> ProgramPart:
+        part = self._parts[ProgramPart.name]
+        assert isinstance(part, ProgramPart)
+        return part
 
     @property
     def run(self) -> RunLike | None:
@@ -217,8 +246,6 @@ class Workbench(anywidget.AnyWidget):
             self._sync(content["have"])
         elif kind == "command":
             self._command(content["id"], content["op"])
-        elif kind == "occupancy":
-            self._occupancy(int(content["layer"]))
         elif kind == "select":
             self._selected = tuple(int(block) for block in content["blocks"])
 
@@ -251,14 +278,6 @@ class Workbench(anywidget.AnyWidget):
                 ok, text = False, f"{type(error).__name__}: {error}"
             feed.publish()
         self._post(({"type": "ack", "id": number, "ok": ok, "text": text}, []))
-
-    def _occupancy(self, layer: int) -> None:
-        with self._lock:
-            program, described, rev = self._program, self._layout, self._revs["program"]
-        # The view may ask about a program that was replaced a moment ago: only an existing sum layer has weights.
-        kinds = {} if described is None else {entry["index"]: entry["kind"] for entry in described["layers"]}
-        if kinds.get(layer) == "sum":
-            self._post(occupancy_message(rev, layer, np.asarray(program.occupancy(layer))))
 
     def _beat(self) -> None:
         self._post(({"type": "beat", "every": BEAT}, []))
@@ -308,9 +327,23 @@ def show(circuit: Circuit, *, height: int = 440) -> Workbench:
     return Workbench(circuit, panes=["circuit"], height=height)
 
 
-def layout(program: Any, *, height: int = 440) -> Workbench:
-    """The compiled layout alone."""
-    return Workbench(program=program, panes=["program"], height=height)
+def layout(shown: Program | Model, data: Data | None = None, *, height: int = 620) -> Workbench:
+    """The compiled layout alone: of a program, or of a model with its weights and flows.
+
+    `data`: rows of data, or `Evidence`, whose flows are shown; without it they say how often a sample takes each edge.
+    """
+    bench = Workbench(panes=["program"], height=height)
+    if isinstance(shown, Model):
+        bench.model = shown
+    elif isinstance(shown, Program):
+        bench.program = shown
+    else:
+        raise OptionError(
+            f"layout() takes a Program or a Model, got {type(shown).__name__}; pcbench.compile(circuit) gives one"
+        )
+    if data is not None:
+        bench.evidence = Evidence.of(data)
+    return bench
 
 
 def monitor(run: RunLike) -> Workbench:

@@ -2,10 +2,12 @@
 
 import { BuilderPart } from "./builder/part";
 import type { MakePart, Parts, Post } from "./part";
+import { ProgramPart } from "./program/part";
 import type { Send } from "./store";
 
 const PARTS: Record<string, MakePart> = {
   builder: (post) => new BuilderPart(post),
+  program: (post) => new ProgramPart(post),
 };
 
 export function makeParts(send: Send): Parts {
