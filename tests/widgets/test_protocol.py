@@ -10,9 +10,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
 from pcbench_widgets.points import Point, Summary
 from pcbench_widgets.protocol import (
     circuit_message,

@@ -20,14 +20,24 @@ export function useSize(ref: RefObject<HTMLElement | null>): Size {
   return size;
 }
 
-/** Draws in the next frame, and only once however many changes came before it. */
+/** Draws in the next frame, and only once however many changes came before it; those that keep coming never put it off. */
 export function useFrame(draw: () => void): void {
   const latest = useRef(draw);
+  const pending = useRef(0);
   latest.current = draw;
   useEffect(() => {
-    const frame = requestAnimationFrame(() => latest.current());
-    return () => cancelAnimationFrame(frame);
+    pending.current ||= requestAnimationFrame(() => {
+      pending.current = 0;
+      latest.current();
+    });
   });
+  useEffect(
+    () => () => {
+      cancelAnimationFrame(pending.current);
+      pending.current = 0;
+    },
+    [],
+  );
 }
 
 /** A crisp canvas: its pixels are the device's. Null when the canvas is not there or has no size. */
@@ -42,4 +52,26 @@ export function prepareCanvas(canvas: HTMLCanvasElement | null, size: Size): Can
   const context = canvas.getContext("2d");
   context?.setTransform(ratio, 0, 0, ratio, 0, 0);
   return context;
+}
+
+/**
+ * Keeps the focus in a pane when what had it is gone (a dialog, the canvas behind the table) or was disabled (Undo,
+ * at the beginning): the page would get it, and the next keys would be JupyterLab's, where two of them delete a cell.
+ */
+export function useKeptFocus(body: RefObject<HTMLElement | null>, dialog: boolean): void {
+  const ours = useRef(false);
+  useEffect(() => {
+    const pane = body.current!.closest(".pcb-pane")!;
+    const follow = (event: Event) => (ours.current = pane.contains(event.target as Node));
+    const events = ["focusin", "pointerdown"];
+    events.forEach((name) => document.addEventListener(name, follow, true));
+    return () => events.forEach((name) => document.removeEventListener(name, follow, true));
+  }, [body]);
+  useEffect(() => {
+    const active = document.activeElement;
+    const lost = active === null || active === document.body || (active as HTMLButtonElement).disabled === true;
+    if (!ours.current || !lost || dialog) return;
+    const home = body.current!.querySelector<HTMLElement>("[data-home]") ?? body.current!.querySelector<HTMLElement>("[role='tab'][tabindex='0']");
+    home?.focus({ preventScroll: true });
+  });
 }

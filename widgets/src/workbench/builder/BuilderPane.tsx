@@ -1,9 +1,10 @@
 // The builder: palette, canvas, and beside it inspector, evidence and problems. Commands stand in commands.ts.
 
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent, type RefObject } from "react";
+import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
 import { useStore } from "zustand";
 import { SYMBOL } from "../circuit/draw";
 import { count, plural, seconds } from "../format";
+import { useKeptFocus } from "../hooks";
 import { Pane } from "../Pane";
 import type { Kind } from "../protocol";
 import { selectBlocks, type Store } from "../store";
@@ -155,26 +156,6 @@ function Tools({ part, valid, table, onTable, onOpen, onCompile }: ToolsProps) {
       <button type="button" onClick={() => onOpen("commands")} aria-label="Commands and keys" title="Commands and keys (?)">?</button>
     </>
   );
-}
-
-/**
- * Keeps the focus in the builder when what had it is gone (a dialog, the canvas behind the table) or was disabled (Undo,
- * at the beginning): the page would get it, and the next keys would be JupyterLab's, where two of them delete a cell.
- */
-function useKeptFocus(body: RefObject<HTMLElement | null>, dialog: boolean): void {
-  const ours = useRef(false);
-  useEffect(() => {
-    const pane = body.current!.closest(".pcb-pane")!;
-    const follow = (event: Event) => (ours.current = pane.contains(event.target as Node));
-    const events = ["focusin", "pointerdown"];
-    events.forEach((name) => document.addEventListener(name, follow, true));
-    return () => events.forEach((name) => document.removeEventListener(name, follow, true));
-  }, [body]);
-  useEffect(() => {
-    const active = document.activeElement;
-    const lost = active === null || active === document.body || (active as HTMLButtonElement).disabled === true;
-    if (ours.current && lost && !dialog) body.current!.querySelector<HTMLElement>("[data-home]")?.focus({ preventScroll: true });
-  });
 }
 
 function summary(part: BuilderPart): string {

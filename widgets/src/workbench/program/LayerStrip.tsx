@@ -60,6 +60,8 @@ export function LayerStrip({ program, selected, shown, onSelect }: Props) {
   );
 }
 
+const tight = (value: number) => (value < 10_000 ? String(value) : count(value).replace(" ", ""));
+
 export function Bar({ share, text, warn = false }: { share: number; text: string; warn?: boolean }) {
   const width = `${Math.max(0, Math.min(100, 100 * share)).toFixed(1)}%`;
   return (
@@ -102,7 +104,7 @@ function Row({ layer, most, largest, selected, shown, onSelect }: RowProps) {
       </th>
       <td title={layer.why}><code>{layer.kernel}</code></td>
       <td className="pcb-number">{count(layer.blocks.length)}</td>
-      <td className="pcb-number">{layer.kind === "input" ? "" : `${count(layer.elements)} → `}{count(layer.nodes)}</td>
+      <td className="pcb-number">{layer.kind === "input" ? "" : `${tight(layer.elements)} → `}{tight(layer.nodes)}</td>
       <td className="pcb-number">{count(layer.edges)}</td>
       <td title={layer.edges ? whole : undefined}>
         <Bar share={layer.padding} text={percent(layer.padding)} warn={layer.padding > 0.25} />

@@ -41,7 +41,8 @@ export function MapPanel({ part, layer, block, palette, table, controls, onBlock
       </p>
     );
   }
-  const map = state.map?.layer === layer.index && state.map.block === block ? state.map : null;
+  // Until the next map has come, the one before stays: what has the focus must not vanish.
+  const map = state.map;
   const lacking = (state.mode === "weight" || state.mode === "flow") && !state.weights ? state.why : "";
   return (
     <div className="pcb-map-panel">
@@ -58,7 +59,7 @@ export function MapPanel({ part, layer, block, palette, table, controls, onBlock
             <button key={mode} type="button" aria-pressed={state.mode === mode} title={`${MEANS[mode]} (M: next)`} onClick={() => part.setMode(mode)}>{mode}</button>
           ))}
         </div>
-        <strong className="pcb-map-name">{map?.labels[block]}</strong>
+        <strong className="pcb-map-name">{map?.labels[map.block]}</strong>
       </div>
       {state.error && !lacking ? (
         <p className="pcb-empty" role="alert">{state.error}</p>

@@ -54,7 +54,8 @@ export function MapView({ part, map, palette, controls, onPin, onUnpin }: Props)
   const marked: Pixel | null = hovered ? pixelAt(view, hovered, map) : cursor && { level, row: cursor.row >> level, col: cursor.col >> level };
   const told = useProbe(part, marked, map, state.mode, state.rev);
   const pin = state.pin?.layer === map.layer && state.pin.block === map.block ? state.pin : null;
-  const settled = size.width > 0 && part.tiles.settled(part.mapKey(), wanted, rev);
+  const written = view.scale < WRITTEN || covers(numbers, view, size, map, state.mode, state.rev);
+  const settled = size.width > 0 && written && part.tiles.settled(part.mapKey(), wanted, rev);
   useFrame(() => {
     const context = prepareCanvas(canvas.current, size);
     if (!context) return;
@@ -132,6 +133,9 @@ export function MapView({ part, map, palette, controls, onPin, onUnpin }: Props)
           data-layer={map.layer}
           data-block={map.block}
           data-mode={state.mode}
+          data-rows={map.rows}
+          data-cols={map.cols}
+          data-rev={state.rev}
           data-level={level}
           data-view={`${view.x},${view.y},${view.scale}`}
           data-tick={state.tick}
@@ -155,18 +159,18 @@ export function MapView({ part, map, palette, controls, onPin, onUnpin }: Props)
       </div>
       <figcaption
         className="pcb-probe"
-        data-probe={told ? `${told.at.level},${told.at.row},${told.at.col}` : ""}
+        data-probe={told && marked && same(told.at, marked) ? `${told.at.level},${told.at.row},${told.at.col}` : ""}
         data-rev={told?.rev ?? ""}
         aria-live={hovered ? "off" : "polite"}
       >
         {marked ? (
-          <>
+          <span>
             <b>{placeText(marked, map)}</b>: {told && same(told.at, marked) ? told.text : "…"}
-          </>
+          </span>
         ) : (
           <span className="pcb-muted">Point at the map, or walk it with the arrow keys. Enter or a click pins a cell.</span>
         )}
-        {pin && <span className="pcb-pinned"> Pinned: {pin.text}</span>}
+        {pin && <span className="pcb-pinned">Pinned: {pin.text}</span>}
       </figcaption>
     </figure>
   );

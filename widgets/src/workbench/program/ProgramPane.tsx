@@ -5,6 +5,7 @@ import { useStore } from "zustand";
 import { keyOf, type Command } from "../builder/commands";
 import { Commands, Dialog, Source } from "../builder/Dialogs";
 import { percent, plural } from "../format";
+import { useKeptFocus } from "../hooks";
 import { Pane } from "../Pane";
 import type { Program } from "../protocol";
 import { selectBlocks, selectLayer, type Store } from "../store";
@@ -59,6 +60,8 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
   const [dialog, setDialog] = useState<"commands" | "source" | null>(null);
   const controls = useRef<MapControls>(null);
   const body = useRef<HTMLDivElement>(null);
+
+  useKeptFocus(body, dialog !== null);
 
   const shown = selected ?? chosen?.layer ?? largestSum(program);
   const layer = program.layers.find((candidate) => candidate.index === shown) ?? null;

@@ -160,7 +160,8 @@ function write(context: CanvasRenderingContext2D, { map, mode, view, size, palet
 
 export function cellText(numbers: Numbers, i: number): string {
   if (!numbers.edges[i]) return numbers.storesAll ? "pad" : "–";
-  return numbers.values ? short(numbers.sums[i]) : "edge";
+  const valued = numbers.mode === "weight" || numbers.mode === "flow";
+  return valued && numbers.values ? short(numbers.sums[i]) : "edge";
 }
 
 /** Three digits that fit into a cell. */
