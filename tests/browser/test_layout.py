@@ -310,6 +310,34 @@ def test_copied_python_compiles_an_equal_program(layout: Layout) -> None:
     assert layout.kernel.run("import json\nprint(json.dumps(bench.program.describe()))").strip() == printed
 
 
+def test_kernels_are_compiled_for_a_gpu_that_is_not_here(layout: Layout, shots: Path) -> None:
+    layout.show("Model.create(compile(pcbench.structures.hmm(latents=64, variables=pcbench.Variables.finite(3, 8))))", 64)
+    layout.tab("GPU kernels")
+    panel = layout.root.locator(".pcb-kernels")
+    panel.get_by_role("button", name="Compile").click()
+    expect(panel.get_by_role("status")).to_be_visible()
+    panel.get_by_role("button", name="Cancel").click()
+    expect(panel.get_by_role("alert")).to_have_text("cancelled")
+    panel.get_by_label("GPU").select_option("80")
+    panel.get_by_role("button", name="Compile").click()
+    expect(panel).to_have_attribute("data-done", "true", timeout=60_000)
+    forward = panel.locator("[data-kernel='narrow_sum_forward']")
+    expect(forward).to_contain_text("mma.sync")
+    registers = int(forward.locator("td").nth(1).inner_text())
+    assert 16 <= registers <= 255
+    assert panel.locator("[data-kernel]").count() == 3, "upward, downward, counts"
+    expect(panel.locator("[data-bound]")).to_contain_text("Bound by memory.")
+    axe.check_here(layout.page, ROOT)
+    layout.root.screenshot(path=shots / "layout-kernels.png")
+    # Without Triton it says so, and what to do.
+    layout.kernel.run(
+        "import importlib.util as u\nfind = u.find_spec\nu.find_spec = lambda n: None if n == 'triton' else find(n)"
+    )
+    layout.kernel.run("bench.model = Model.create(compile(tree()))\nu.find_spec = find")
+    expect(panel.get_by_role("alert")).to_contain_text("Triton is not installed")
+    expect(panel.get_by_role("button", name="Compile")).to_be_disabled()
+
+
 def test_every_state_by_keys_and_without_a_broken_rule(layout: Layout) -> None:
     cells = layout.page.locator(".jp-Cell").count()
     axe.check(layout.page, ROOT)

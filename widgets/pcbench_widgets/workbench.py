@@ -16,7 +16,7 @@ from pcbench.circuit import Circuit, describe
 from pcbench.errors import OptionError
 from pcbench.execute import Data
 
-from . import fallback, front_end, png
+from . import fallback, front_end, png, still_layout
 from .builder import Document
 from .builder.part import BuilderPart
 from .device import TensorCoreText, device_of
@@ -304,6 +304,8 @@ class Workbench(anywidget.AnyWidget):
         described = self._described or next((still for still in drawn if still is not None), None)
         data["text/plain"] = fallback.text(described, self._layout)
         picture = None if described is None else fallback.svg(described)
+        if picture is None and self._layout is not None and "program" in self.panes:
+            picture = still_layout.svg(self._layout)
         if picture is not None:
             data["image/svg+xml"] = picture
         return data, metadata

@@ -24,6 +24,7 @@ from pcbench.execute.weight_map import SIDE
 
 from ..part import Part, Post
 from . import compare
+from .kernels import KernelJobs
 from .shades import DECADES, MODES, overview, shades
 from .source import source
 
@@ -59,6 +60,7 @@ class ProgramPart(Part):
         self._flows: tuple[int, Statistics] | None = None
         self._flowing = threading.Lock()
         self._maps: OrderedDict[tuple[int, int, int, str], WeightMap] = OrderedDict()
+        self._kernels = KernelJobs(self._told)
         self._asked = True  # whether anyone looked at weights since the run was asked for them; nobody could yet
         self._followed = 0.0
 
@@ -101,6 +103,7 @@ class ProgramPart(Part):
                     self._model = None
                 self._maps.clear()
                 self._programs += 1
+                self._kernels.forget()
                 self._renew()
         elif what == "tick":
             self._follow()
@@ -119,6 +122,8 @@ class ProgramPart(Part):
     def sync(self, have: Mapping[str, Any]) -> None:
         if have.get("rev") != self._rev:
             self.post(self._state(), [])
+            if (state := self._kernels.state) is not None:
+                self._told(state)
 
     def _state(self) -> dict[str, Any]:
         program: Program | None = self.bench.program
@@ -131,7 +136,14 @@ class ProgramPart(Part):
             "why": "" if self._model is not None else _NO_MODEL,
             "flows": rows,
             "compare": None if program is None else compare.choices(program),
+            "kernels": self._kernels.choices(),
         }
+
+    def _told(self, state: dict[str, Any]) -> None:
+        self.post({"kind": "kernel", **state}, [])
+
+    def close(self) -> None:
+        self._kernels.stop()
 
     def receive(self, body: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         kind = str(body.get("kind"))
@@ -268,6 +280,17 @@ class ProgramPart(Part):
             raise OptionError("there is no program on the screen")
         return compare.summary(compare.compiled(program, int(body["tile"]), str(body["precision"]))), []
 
+    def _compile(self, body: Mapping[str, Any]) -> Answer:
+        program: Program | None = self.bench.program
+        if program is None:
+            raise OptionError("there is no program on the screen")
+        self._kernels.start(program.circuit, int(body["layer"]), int(body["target"]), str(body["precision"]))
+        return {}, []
+
+    def _cancel(self, body: Mapping[str, Any]) -> Answer:
+        self._kernels.stop()
+        return {}, []
+
     _ANSWERS: ClassVar[dict[str, Any]] = {
         "open": _open,
         "tiles": _tiles,
@@ -275,8 +298,10 @@ class ProgramPart(Part):
         "pin": _pin,
         "source": _source,
         "compare": _compare,
+        "compile": _compile,
+        "cancel": _cancel,
     }
-    _SLOW: ClassVar[tuple[str, ...]] = ("compare",)
+    _SLOW: ClassVar[tuple[str, ...]] = ("compare", "compile")
 
 
 def _child_of(children: Sequence[Block], element: int) -> tuple[Block, int]:

@@ -11,6 +11,7 @@ import type { Program } from "../protocol";
 import { selectBlocks, selectLayer, type Store } from "../store";
 import type { Palette } from "../theme";
 import { Compare } from "./Compare";
+import { Kernels } from "./Kernels";
 import { LayerStrip } from "./LayerStrip";
 import { MapPanel } from "./MapPanel";
 import type { MapControls } from "./MapView";
@@ -23,7 +24,7 @@ interface Props {
   palette: Palette;
 }
 
-const TABS = { weights: "Weights", why: "Why", compare: "Compare" } as const;
+const TABS = { weights: "Weights", why: "Why", compare: "Compare", kernels: "GPU kernels" } as const;
 type Tab = keyof typeof TABS;
 
 export function ProgramPane({ store, palette }: Props) {
@@ -95,6 +96,7 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
       { title: "Weights", keys: ["1"], run: () => setTab("weights") },
       { title: "Why this kernel", keys: ["2"], run: () => setTab("why") },
       { title: "Compare with another compilation", keys: ["3"], run: () => setTab("compare") },
+      { title: "What Triton compiles for a GPU", keys: ["4"], run: () => setTab("kernels") },
       { title: "Zoom in", keys: ["+", "="], run: () => controls.current?.zoom(1.6) },
       { title: "Zoom out", keys: ["-"], run: () => controls.current?.zoom(1 / 1.6) },
       { title: "The whole matrix", keys: ["0"], run: () => controls.current?.fit() },
@@ -139,6 +141,7 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
                   <MapPanel {...{ part, layer, block, palette, table, controls }} onBlock={(next) => setChosen({ layer: layer.index, block: next })} onPin={(row, col) => void pin(row, col)} onUnpin={unpin} />
                 )}
                 {tab === "why" && <Why layer={layer} program={program} />}
+                {tab === "kernels" && <Kernels part={part} layer={layer} />}
                 {tab === "compare" && compare && <Compare part={part} choices={compare} />}
               </div>
             </section>

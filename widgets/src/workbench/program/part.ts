@@ -49,6 +49,42 @@ export interface Pin {
   text: string;
 }
 
+export interface KernelChoices {
+  targets: { capability: number; gpu: string }[];
+  precisions: string[];
+  /** Why nothing can be compiled; empty where it can. */
+  why: string;
+  batch: number;
+}
+
+export interface KernelRow {
+  pass: string;
+  kernel: string;
+  programs: number;
+  instructions: string[];
+  registers: number;
+  spills: number;
+  shared_bytes: number;
+  warps: number;
+  resident_warps: number;
+  most_warps: number;
+  limited_by: string;
+}
+
+/** How far the compilation of a layer's kernels is. */
+export interface KernelState {
+  layer: number;
+  target: number;
+  precision: string;
+  batch: number;
+  gpu: string;
+  total: number;
+  rows: KernelRow[];
+  roofline: { compute_us: number; memory_us: number; by: string; intensity: number; balance: number } | null;
+  done: boolean;
+  error: string;
+}
+
 export interface ProgramState {
   rev: number;
   /** Counts programs: maps of another one are worth nothing. */
@@ -57,6 +93,8 @@ export interface ProgramState {
   why: string;
   flows: string;
   compare: Choices | null;
+  kernels: KernelChoices | null;
+  kernel: KernelState | null;
   map: MapInfo | null;
   mode: Mode;
   view: View | null;
@@ -86,7 +124,7 @@ export class ProgramPart implements Part {
 
   constructor(private readonly post: Post) {
     this.store = createStore<ProgramState>(() => ({
-      rev: -1, program: -1, weights: false, why: "", flows: "", compare: null, map: null, mode: "occupancy", view: null,
+      rev: -1, program: -1, weights: false, why: "", flows: "", compare: null, kernels: null, kernel: null, map: null, mode: "occupancy", view: null,
       largest: 0, pin: null, error: "", tick: 0, requested: 0,
     }));
   }
@@ -108,6 +146,7 @@ export class ProgramPart implements Part {
 
   receive(body: Body, buffers: DataView[]): void {
     if (body.kind === "state") this.renew(body);
+    else if (body.kind === "kernel") this.store.setState({ kernel: body as unknown as KernelState });
     else if (typeof body.ask === "number") {
       this.asks.get(body.ask)?.resolve({ ...(body as Answer), buffers });
       this.asks.delete(body.ask);
@@ -225,7 +264,7 @@ export class ProgramPart implements Part {
   }
 }
 
-const CLOSED: Partial<ProgramState> = { map: null, view: null, pin: null, error: "", largest: 0 };
+const CLOSED: Partial<ProgramState> = { kernel: null, map: null, view: null, pin: null, error: "", largest: 0 };
 
 /** A copy: a message's buffers need not be aligned to eight bytes. */
 function bytesOf(buffer: DataView | undefined): Uint8Array<ArrayBuffer> {
