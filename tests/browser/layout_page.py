@@ -91,13 +91,19 @@ class Layout:
 
     def hover(self, row: int, col: int) -> str:
         """Points at a pixel of the level that is shown; what the text beneath then says of it."""
-        sight = self.sight()
+        self.page.mouse.move(*self._at(row, col))
+        told: str = self.page.evaluate(_TOLD, [self.selector, f"{self.sight().level},{row},{col}"])
+        return told
+
+    def click(self, row: int, col: int) -> None:
+        """Clicks on a pixel of the level that is shown."""
+        self.page.mouse.click(*self._at(row, col))
+
+    def _at(self, row: int, col: int) -> tuple[float, float]:
         box = self.canvas.bounding_box()
         assert box is not None
-        x, y = sight.middle_of(row, col)
-        self.page.mouse.move(box["x"] + x, box["y"] + y)
-        told: str = self.page.evaluate(_TOLD, [self.selector, f"{sight.level},{row},{col}"])
-        return told
+        x, y = self.sight().middle_of(row, col)
+        return box["x"] + x, box["y"] + y
 
     def painted(self) -> str:
         """A hash of the canvas."""

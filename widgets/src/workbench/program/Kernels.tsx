@@ -2,7 +2,7 @@
 
 import { useState } from "react";
 import { useStore } from "zustand";
-import { bytes, seconds } from "../format";
+import { bytes } from "../format";
 import type { Layer } from "../protocol";
 import type { KernelState, ProgramPart } from "./part";
 
@@ -89,10 +89,12 @@ function Found({ state }: { state: KernelState }) {
       {roofline && (
         <p className="pcb-note" data-bound={roofline.by}>
           <b>Bound by {roofline.by}.</b> By the data sheet of an {state.gpu} a step on {state.batch} rows takes this layer at least{" "}
-          {seconds(1e-6 * roofline.compute_us)} of arithmetic and {seconds(1e-6 * roofline.memory_us)} of memory traffic:{" "}
+          {micros(roofline.compute_us)} of arithmetic and {micros(roofline.memory_us)} of memory traffic:{" "}
           {roofline.intensity.toFixed(0)} operations a byte, where the GPU needs {roofline.balance.toFixed(0)} to be busy.
         </p>
       )}
     </>
   );
 }
+
+const micros = (value: number) => (value < 1000 ? `${value.toPrecision(2)} µs` : `${(value / 1000).toPrecision(3)} ms`);

@@ -31,8 +31,13 @@ export function LayerStrip({ program, selected, shown, onSelect }: Props) {
   const largest = Math.max(1, ...program.layers.map((layer) => layer.parameter_bytes + layer.value_bytes));
   const layers = [...program.layers].reverse();
   useEffect(() => {
-    body.current?.querySelector<HTMLElement>("tr[aria-selected='true']")?.scrollIntoView({ block: "nearest" });
-  }, [selected]);
+    // By hand: scrollIntoView() would scroll the notebook, too.
+    const row = body.current?.querySelector<HTMLElement>("tr[data-shown='true']");
+    const strip = row?.closest<HTMLElement>(".pcb-strip");
+    if (!row || !strip) return;
+    const head = row.offsetHeight;
+    strip.scrollTop = Math.min(row.offsetTop - head, Math.max(strip.scrollTop, row.offsetTop + 2 * row.offsetHeight - strip.clientHeight));
+  }, [shown, program]);
   const onKeyDown = (event: KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;

@@ -1,4 +1,4 @@
-// The map's twin: what is on the screen as a table of at most 12 × 8 numbers, with buttons that pan and zoom.
+// The map's twin: what is on the screen as a table of at most 12 × 6 numbers, with buttons that pan and zoom.
 
 import { useEffect, useState } from "react";
 import { useStore } from "zustand";
@@ -7,9 +7,9 @@ import { fitView, keepInside, tableOf, zoomView, type View } from "./lod";
 import { short } from "./paint";
 import type { MapInfo, Numbers, ProgramPart } from "./part";
 
-const [ROWS, COLS] = [12, 8];
+const [ROWS, COLS] = [12, 6];
 /** The table has no pixels: it looks through a window of so many. */
-const WINDOW = { width: 480, height: 480 };
+const WINDOW = { width: 360, height: 480 };
 const MOVES: [string, string, number, number][] = [["←", "left", 0, -1], ["→", "right", 0, 1], ["↑", "up", -1, 0], ["↓", "down", 1, 0]];
 
 export function MapTable({ part, map }: { part: ProgramPart; map: MapInfo }) {
@@ -50,7 +50,7 @@ function Cells({ numbers }: { numbers: Numbers }) {
     <table className="pcb-table" aria-label={`${numbers.mode}, ${step === 1 ? "cell by cell" : `squares of ${step} cells`}`} data-region={`${numbers.level},${numbers.row},${numbers.col}`}>
       <thead>
         <tr>
-          <th scope="col">node ╲ element</th>
+          <th scope="col">node \ element</th>
           {cols.map((col) => <th key={col} scope="col" className="pcb-number">{first(numbers.col + col)}{step > 1 && "…"}</th>)}
         </tr>
       </thead>

@@ -73,6 +73,9 @@ describe("tiles", () => {
     part.need(asked);
     answer(1, "occupancy");
     await settled();
+    part.setMode("weight");
+    expect(part.state.largest).toBe(0.5); // known before, and not asked for again
+    part.setMode("occupancy");
     state(2);
     const before = sent.length;
     part.need(asked);

@@ -118,6 +118,10 @@ export class ProgramPart implements Part {
   readonly tiles = new TileCache();
   readonly store: StoreApi<ProgramState>;
   private serial = 0;
+  /** Somebody chose what to colour by; until then weights are shown as soon as there are any. */
+  private picked = false;
+  /** Map and mode → the largest value that its shades are measured against. */
+  private scales = new Map<string, number>();
   private asks = new Map<number, { resolve: (answer: Answer) => void; body: Body; since: number }>();
   /** Which map is meant to be open, once Python has answered. */
   private wanted: { layer: number; block: number } | null = null;
@@ -158,9 +162,10 @@ export class ProgramPart implements Part {
     const { kind: _, ...state } = body;
     if (another) {
       this.tiles.clear();
+      this.scales.clear();
       this.wanted = null;
     }
-    const mode = this.state.rev < 0 && body.weights ? "weight" : this.state.mode;
+    const mode = this.picked ? this.state.mode : body.weights ? "weight" : "occupancy";
     this.store.setState({ ...(state as Partial<ProgramState>), mode, tick: this.state.tick + 1, ...(another ? CLOSED : {}) });
   }
 
@@ -179,14 +184,20 @@ export class ProgramPart implements Part {
     const wanted = (this.wanted = { layer, block });
     const answer = await this.ask("open", { ...wanted });
     if (this.wanted !== wanted) return;
-    if (answer.ok) this.store.setState({ map: answer as unknown as MapInfo, view: null, error: "", largest: 0 });
-    else this.store.setState({ map: null, error: answer.text ?? "" });
+    if (answer.ok) {
+      this.store.setState({ map: answer as unknown as MapInfo, view: null, error: "" });
+      this.store.setState({ largest: this.scale() });
+    } else this.store.setState({ map: null, error: answer.text ?? "" });
   }
 
   /** The name under which tiles of the open map are kept. */
   mapKey(mode = this.state.mode): string {
     const { map } = this.state;
     return `${map?.layer}/${map?.block}/${mode}`;
+  }
+
+  private scale(): number {
+    return this.scales.get(this.mapKey()) ?? 0;
   }
 
   /** Only weights and flows change while a program stays. */
@@ -218,8 +229,8 @@ export class ProgramPart implements Part {
       const shades = all.subarray(at, (at += height * width));
       this.tiles.put(key, { level, row, col, height, width, rev, shades });
     }
-    const shown = key === this.mapKey();
-    this.store.setState({ tick: this.state.tick + 1, ...(shown ? { largest: answer.largest as number, error: "" } : {}) });
+    this.scales.set(key, answer.largest as number);
+    this.store.setState({ tick: this.state.tick + 1, ...(key === this.mapKey() ? { largest: this.scale(), error: "" } : {}) });
   }
 
   async numbers(region: Region): Promise<Numbers | null> {
@@ -242,7 +253,9 @@ export class ProgramPart implements Part {
   }
 
   setMode(mode: Mode): void {
-    this.store.setState({ mode, error: "", largest: 0 });
+    this.picked = true;
+    this.store.setState({ mode, error: "" });
+    this.store.setState({ largest: this.scale() });
   }
 
   setView(view: View | null): void {
