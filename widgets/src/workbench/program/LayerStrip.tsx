@@ -35,8 +35,9 @@ export function LayerStrip({ program, selected, shown, onSelect }: Props) {
     const row = body.current?.querySelector<HTMLElement>("tr[data-shown='true']");
     const strip = row?.closest<HTMLElement>(".pcb-strip");
     if (!row || !strip) return;
-    const head = row.offsetHeight;
-    strip.scrollTop = Math.min(row.offsetTop - head, Math.max(strip.scrollTop, row.offsetTop + 2 * row.offsetHeight - strip.clientHeight));
+    const high = row.offsetHeight;
+    const least = row.offsetTop + 2 * high - strip.clientHeight;
+    strip.scrollTop = Math.min(row.offsetTop - high, Math.max(strip.scrollTop, Math.ceil(least / high) * high));
   }, [shown, program]);
   const onKeyDown = (event: KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
