@@ -63,7 +63,7 @@ class WeightMap:
             raise OptionError(f"layer must lie in 0…{len(program.layers) - 1}, got {layer}")
         found = program.layers[layer]
         if not isinstance(found, SumLayer):
-            raise OptionError(f"layer {layer} is a {found.kind} layer; only sum layers have weights")
+            raise OptionError(f"layer {layer} is of {found.kind} blocks; only sum layers have weights")
         if not 0 <= block < len(found.blocks):
             raise OptionError(f"layer {layer}: block must lie in 0…{len(found.blocks) - 1}, got {block}")
         table = program.sum_tables[found.table]

@@ -135,6 +135,27 @@ def test_flows_of_data_are_summed_up_over_batches(bench: Caught, monkeypatch: py
     assert at_once.reshape(3, 8, 8)[2].sum() == pytest.approx(50, rel=1e-5), "each row passes the block once"
 
 
+def test_no_rows_have_no_flow(bench: Caught) -> None:
+    bench.evidence = torch.zeros(0, 2, dtype=torch.long)
+    assert bench.states()[-1]["flows"] == "0 rows"
+    told, buffers = bench.ask("region", layer=0, block=0, mode="flow", level=0, row=0, col=0, height=8, width=8)
+    assert told["ok"]
+    assert not np.frombuffer(buffers[0]).reshape(3, 8, 8)[2].any()
+
+
+def test_a_circuit_of_one_node_has_a_layout() -> None:
+    names = Variables.binary(1)
+    alone = Model.create(pcbench.compile(Circuit([InputBlock(names[0], Bernoulli(), 1)], variables=names)))
+    bench = Caught(panes=["program"])
+    bench.model = alone
+    told, _ = bench.ask("open", layer=0, block=0)
+    assert told["text"] == "layer 0 is of input blocks; only sum layers have weights"
+    other, _ = bench.ask("compare", tile=16, precision="float32")
+    assert other["totals"]["tile_padding"] == 0
+    assert "layer 0" in bench._repr_mimebundle_()[0]["image/svg+xml"]
+    bench.close()
+
+
 def test_a_step_changes_the_weights_and_nothing_else(bench: Caught) -> None:
     model = bench.model
     assert model is not None

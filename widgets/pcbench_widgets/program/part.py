@@ -127,7 +127,7 @@ class ProgramPart(Part):
 
     def _state(self) -> dict[str, Any]:
         program: Program | None = self.bench.program
-        rows = "nothing observed" if self._evidence is None else f"{len(self._evidence.values):,} rows"
+        rows = "nothing observed" if self._evidence is None else f"{len(self._evidence):,} rows"
         return {
             "kind": "state",
             "rev": self._rev,
@@ -198,10 +198,9 @@ class ProgramPart(Part):
             if self._flows is not None and self._flows[0] == rev:
                 return self._flows[1]
             evidence = Evidence.none(1, model.circuit.variables) if evidence is None else evidence
-            told: Statistics | None = None
-            for first in range(0, len(evidence.values), _ROWS):
+            told = Statistics.zeros(model.program)
+            for first in range(0, len(evidence), _ROWS):
                 told = expectation(model, evidence[first : first + _ROWS], into=told)[0]
-            assert told is not None
             self._flows = (rev, told)
             return told
 

@@ -76,13 +76,18 @@ export function Compare({ part, choices }: { part: ProgramPart; choices: Choices
   );
 }
 
+const MOST = 100;
+
 function Layers({ a, b }: { a: Summary; b: Summary }) {
-  const sums = [...a.layers].reverse().filter((layer) => layer.kind === "sum");
+  const all = [...a.layers].reverse().filter((layer) => layer.kind === "sum");
+  // Of very many those that change the most: nobody reads thousands of equal lines.
+  const change = (layer: LayerSummary) => Math.abs(layer.tile_padding - (b.layers[layer.index]?.tile_padding ?? 0));
+  const sums = all.length > MOST ? [...all].sort((x, y) => change(y) - change(x)).slice(0, MOST) : all;
   return (
     <table className="pcb-table" aria-label="Layer by layer">
       <thead>
         <tr>
-          <th scope="col">Sum layer</th>
+          <th scope="col">Sum layer{all.length > MOST && ` (${MOST} of ${all.length.toLocaleString("en")}, those that change most)`}</th>
           <th scope="col">Padding in blocks of {a.tile}</th>
           <th scope="col">Padding in blocks of {b.tile}</th>
           <th scope="col">Kernels</th>

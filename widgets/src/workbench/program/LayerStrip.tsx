@@ -1,6 +1,6 @@
 // One line a layer, the top of the circuit first: what runs it, how large it is, and what of it is padding.
 
-import { useEffect, useRef, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { Glyph } from "../circuit/CircuitPane";
 import { bytes, count, percent } from "../format";
 import type { Layer, Program } from "../protocol";
@@ -30,15 +30,22 @@ export function LayerStrip({ program, selected, shown, onSelect }: Props) {
   const most = Math.max(1, ...program.layers.map((layer) => layer.flops));
   const largest = Math.max(1, ...program.layers.map((layer) => layer.parameter_bytes + layer.value_bytes));
   const layers = [...program.layers].reverse();
+  const [high, setHigh] = useState(27);
+  const [top, setTop] = useState(0);
+  const first = Math.max(0, Math.min(Math.floor(top / high) - SPARE, layers.length - WINDOW));
+  const rows = layers.slice(first, first + WINDOW);
   useEffect(() => {
-    // By hand: scrollIntoView() would scroll the notebook, too.
-    const row = body.current?.querySelector<HTMLElement>("tr[data-shown='true']");
-    const strip = row?.closest<HTMLElement>(".pcb-strip");
-    if (!row || !strip) return;
-    const high = row.offsetHeight;
-    const least = row.offsetTop + 2 * high - strip.clientHeight;
-    strip.scrollTop = Math.min(row.offsetTop - high, Math.max(strip.scrollTop, Math.ceil(least / high) * high));
-  }, [shown, program]);
+    const row = body.current?.querySelector<HTMLElement>("tr[data-layer]");
+    if (row?.offsetHeight) setHigh(row.offsetHeight);
+  }, [program]);
+  useEffect(() => {
+    // By hand: scrollIntoView() would scroll the notebook, too, and the row may not be there yet.
+    const strip = body.current?.closest<HTMLElement>(".pcb-strip");
+    const at = layers.findIndex((layer) => layer.index === shown);
+    if (!strip || at < 0) return;
+    const least = (at + 2) * high - strip.clientHeight;
+    strip.scrollTop = Math.min(at * high, Math.max(strip.scrollTop, Math.ceil(least / high) * high));
+  }, [shown, program, high]);
   const onKeyDown = (event: KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
@@ -47,8 +54,8 @@ export function LayerStrip({ program, selected, shown, onSelect }: Props) {
     event.preventDefault();
   };
   return (
-    <div className="pcb-scroll pcb-strip" tabIndex={0} role="region" aria-label="Layers">
-      <table className="pcb-table" aria-label="Layers of the program">
+    <div className="pcb-scroll pcb-strip" tabIndex={0} role="region" aria-label="Layers" onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+      <table className="pcb-table" aria-label="Layers of the program" aria-rowcount={layers.length + 1}>
         <thead>
           <tr>
             {HEADS.map(([name, title, number]) => (
@@ -57,13 +64,29 @@ export function LayerStrip({ program, selected, shown, onSelect }: Props) {
           </tr>
         </thead>
         <tbody ref={body} onKeyDown={onKeyDown}>
-          {layers.map((layer) => (
-            <Row key={layer.index} {...{ layer, most, largest }} selected={layer.index === selected} shown={layer.index === shown} onSelect={() => onSelect(layer.index)} />
+          <Gap rows={first} high={high} />
+          {rows.map((layer, i) => (
+            <Row
+              key={layer.index}
+              {...{ layer, most, largest }}
+              at={first + i + 2}
+              selected={layer.index === selected}
+              shown={layer.index === shown}
+              onSelect={() => onSelect(layer.index)}
+            />
           ))}
+          <Gap rows={layers.length - first - rows.length} high={high} />
         </tbody>
       </table>
     </div>
   );
+}
+
+/** Rows that are not drawn: an HMM of 4,096 steps has as many layers. */
+const [WINDOW, SPARE] = [120, 40];
+
+function Gap({ rows, high }: { rows: number; high: number }) {
+  return rows > 0 ? <tr aria-hidden="true" style={{ height: rows * high }} /> : null;
 }
 
 const tight = (value: number) => (value < 10_000 ? String(value) : count(value).replace(" ", ""));
@@ -80,6 +103,8 @@ export function Bar({ share, text, warn = false }: { share: number; text: string
 
 interface RowProps {
   layer: Layer;
+  /** Row of the whole table, the head counted. */
+  at: number;
   most: number;
   largest: number;
   selected: boolean;
@@ -87,13 +112,13 @@ interface RowProps {
   onSelect: () => void;
 }
 
-function Row({ layer, most, largest, selected, shown, onSelect }: RowProps) {
+function Row({ layer, at, most, largest, selected, shown, onSelect }: RowProps) {
   const total = layer.parameter_bytes + layer.value_bytes;
   const sizes = `${bytes(layer.parameter_bytes)} of parameters, ${bytes(layer.value_bytes)} of values and flows a sample`;
   const { eligible, reason } = layer.tensor_cores;
   const whole = `${percent(layer.tile_padding)} if whole tiles of ${layer.tile_size} × ${layer.tile_size} were stored`;
   return (
-    <tr aria-selected={selected} data-layer={layer.index} data-shown={shown} onClick={onSelect}>
+    <tr aria-rowindex={at} aria-selected={selected} data-layer={layer.index} data-shown={shown} onClick={onSelect}>
       <th scope="row">
         <button
           type="button"

@@ -1,6 +1,6 @@
 // The compiled layout: a line a layer, the chosen layer's weights and reasons beside it, and beneath where memory goes.
 
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type RefObject } from "react";
+import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent, type RefObject } from "react";
 import { useStore } from "zustand";
 import { keyOf, type Command } from "../builder/commands";
 import { Commands, Dialog, Source } from "../builder/Dialogs";
@@ -61,6 +61,7 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
   const [dialog, setDialog] = useState<"commands" | "source" | null>(null);
   const controls = useRef<MapControls>(null);
   const body = useRef<HTMLDivElement>(null);
+  const panel = useId();
 
   useKeptFocus(body, dialog !== null);
 
@@ -135,8 +136,8 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
           <LayerStrip program={program} selected={selected} shown={shown} onSelect={(index) => selectLayer(store, index === selected ? null : index)} />
           {layer && (
             <section className="pcb-detail" data-detail={layer.index} aria-label={`Layer ${layer.index}`}>
-              <Tabs layer={layer.index} kind={layer.kind} kernel={layer.kernel} tab={tab} onTab={setTab} />
-              <div className="pcb-tab-body" role="tabpanel" id="pcb-program-panel" aria-label={TABS[tab]}>
+              <Tabs panel={panel} layer={layer.index} kind={layer.kind} kernel={layer.kernel} tab={tab} onTab={setTab} />
+              <div className="pcb-tab-body" role="tabpanel" id={panel} aria-label={TABS[tab]}>
                 {tab === "weights" && (
                   <MapPanel {...{ part, layer, block, palette, table, controls }} onBlock={(next) => setChosen({ layer: layer.index, block: next })} onPin={(row, col) => void pin(row, col)} onUnpin={unpin} />
                 )}
@@ -163,6 +164,8 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
 }
 
 interface TabsProps {
+  /** Id of what the tabs change. */
+  panel: string;
   layer: number;
   kind: string;
   kernel: string;
@@ -170,7 +173,7 @@ interface TabsProps {
   onTab: (tab: Tab) => void;
 }
 
-function Tabs({ layer, kind, kernel, tab, onTab }: TabsProps) {
+function Tabs({ panel, layer, kind, kernel, tab, onTab }: TabsProps) {
   const list: RefObject<HTMLDivElement | null> = useRef(null);
   const names = Object.keys(TABS) as Tab[];
   const onKeyDown = (event: KeyboardEvent) => {
@@ -187,7 +190,7 @@ function Tabs({ layer, kind, kernel, tab, onTab }: TabsProps) {
       <h3>Layer {layer} · {kind} · <code>{kernel}</code></h3>
       <div role="tablist" aria-label="About the layer" ref={list} onKeyDown={onKeyDown}>
         {names.map((name) => (
-          <button key={name} type="button" role="tab" data-tab={name} aria-selected={tab === name} aria-controls="pcb-program-panel" tabIndex={tab === name ? 0 : -1} onClick={() => onTab(name)}>{TABS[name]}</button>
+          <button key={name} type="button" role="tab" data-tab={name} aria-selected={tab === name} aria-controls={panel} tabIndex={tab === name ? 0 : -1} onClick={() => onTab(name)}>{TABS[name]}</button>
         ))}
       </div>
     </div>
