@@ -37,7 +37,7 @@ export function MapPanel({ part, layer, block, palette, table, controls, onBlock
   if (layer.kind !== "sum") {
     return (
       <p className="pcb-empty">
-        A layer of {layer.kind === "input" ? "leaves" : "products"} has no weights to map. Choose a sum layer (+) to see its.
+        A layer of {layer.kind === "input" ? "leaves" : "products"} has no map of weights. Choose a sum layer (+) to see one.
       </p>
     );
   }

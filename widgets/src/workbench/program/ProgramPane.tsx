@@ -1,8 +1,8 @@
 // The compiled layout: a line a layer, the chosen layer's weights and reasons beside it, and beneath where memory goes.
 
-import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent, type RefObject } from "react";
+import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent } from "react";
 import { useStore } from "zustand";
-import { keyOf, type Command } from "../builder/commands";
+import { keyOf } from "../builder/commands";
 import { Commands, Dialog, Source } from "../builder/Dialogs";
 import { percent, plural } from "../format";
 import { useKeptFocus } from "../hooks";
@@ -10,22 +10,21 @@ import { Pane } from "../Pane";
 import type { Program } from "../protocol";
 import { selectBlocks, selectLayer, type Store } from "../store";
 import type { Palette } from "../theme";
+import { commandsOf, TABS, type Tab } from "./commands";
 import { Compare } from "./Compare";
 import { Kernels } from "./Kernels";
 import { LayerStrip } from "./LayerStrip";
 import { MapPanel } from "./MapPanel";
 import type { MapControls } from "./MapView";
 import { MemoryRuler } from "./MemoryRuler";
-import { MODES, type ProgramPart } from "./part";
+import type { ProgramPart } from "./part";
+import { Tabs } from "./Tabs";
 import { Why } from "./Why";
 
 interface Props {
   store: Store;
   palette: Palette;
 }
-
-const TABS = { weights: "Weights", why: "Why", compare: "Compare", kernels: "GPU kernels" } as const;
-type Tab = keyof typeof TABS;
 
 export function ProgramPane({ store, palette }: Props) {
   const program = useStore(store, (s) => s.program);
@@ -87,28 +86,17 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
     part.unpin();
     selectBlocks(store, []);
   };
-  const commands = useMemo<Command[]>(
-    () => [
-      { title: "The layer above", keys: ["PageUp"], run: () => step(1) },
-      { title: "The layer below", keys: ["PageDown"], run: () => step(-1) },
-      { title: "The next block of the layer", keys: ["B"], run: () => nextBlock(1) },
-      { title: "The block before", keys: ["Shift+B"], run: () => nextBlock(-1) },
-      { title: "Colour by the next: occupancy, weight, flow, padding", keys: ["M"], run: () => part.setMode(MODES[(MODES.indexOf(part.state.mode) + 1) % MODES.length]) },
-      { title: "Weights", keys: ["1"], run: () => setTab("weights") },
-      { title: "Why this kernel", keys: ["2"], run: () => setTab("why") },
-      { title: "Compare with another compilation", keys: ["3"], run: () => setTab("compare") },
-      { title: "What Triton compiles for a GPU", keys: ["4"], run: () => setTab("kernels") },
-      { title: "Zoom in", keys: ["+", "="], run: () => controls.current?.zoom(1.6) },
-      { title: "Zoom out", keys: ["-"], run: () => controls.current?.zoom(1 / 1.6) },
-      { title: "The whole matrix", keys: ["0"], run: () => controls.current?.fit() },
-      { title: "Show the table, or the map", keys: ["V"], run: () => setTable((on) => !on) },
-      { title: "Copy as Python", keys: ["Y"], run: () => setDialog("source") },
-      { title: "This list", keys: ["?", "Ctrl+K"], run: () => setDialog("commands") },
-      { title: "Walk over the map", keys: ["Arrows"] },
-      { title: "Pan by half a screen", keys: ["Shift+Arrows"] },
-      { title: "Pin a cell, and light its blocks", keys: ["Enter", "Click"] },
-      { title: "Unpin", keys: ["Escape"] },
-    ],
+  const commands = useMemo(
+    () =>
+      commandsOf({
+        part,
+        map: () => controls.current,
+        step,
+        nextBlock,
+        setTab,
+        toggleTable: () => setTable((on) => !on),
+        open: setDialog,
+      }),
     [part, store, program, shown, block],
   );
   const onKeyDown = (event: KeyboardEvent) => {
@@ -159,40 +147,6 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
           </Dialog>
         )}
       </Pane>
-    </div>
-  );
-}
-
-interface TabsProps {
-  /** Id of what the tabs change. */
-  panel: string;
-  layer: number;
-  kind: string;
-  kernel: string;
-  tab: Tab;
-  onTab: (tab: Tab) => void;
-}
-
-function Tabs({ panel, layer, kind, kernel, tab, onTab }: TabsProps) {
-  const list: RefObject<HTMLDivElement | null> = useRef(null);
-  const names = Object.keys(TABS) as Tab[];
-  const onKeyDown = (event: KeyboardEvent) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
-    const next = names[(names.indexOf(tab) + by + names.length) % names.length];
-    onTab(next);
-    list.current?.querySelector<HTMLElement>(`[data-tab='${next}']`)?.focus();
-    event.preventDefault();
-    event.stopPropagation();
-  };
-  return (
-    <div className="pcb-detail-head">
-      <h3>Layer {layer} · {kind} · <code>{kernel}</code></h3>
-      <div role="tablist" aria-label="About the layer" ref={list} onKeyDown={onKeyDown}>
-        {names.map((name) => (
-          <button key={name} type="button" role="tab" data-tab={name} aria-selected={tab === name} aria-controls={panel} tabIndex={tab === name ? 0 : -1} onClick={() => onTab(name)}>{TABS[name]}</button>
-        ))}
-      </div>
     </div>
   );
 }

@@ -85,6 +85,12 @@ describe("tiles", () => {
     expect(sent.length).toBe(before + 1);
   });
 
+  it("of a large screen come in several messages", () => {
+    const before = sent.length;
+    part.need(Array.from({ length: 150 }, (_, col) => ({ level: 0, row: 0, col })));
+    expect(sent.slice(before).map((body) => (body.tiles as unknown[]).length)).toEqual([64, 64, 22]);
+  });
+
   it("a question that may have been lost is put again, with its number", () => {
     vi.useFakeTimers();
     part.need(asked);

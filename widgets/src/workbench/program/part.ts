@@ -110,6 +110,8 @@ export interface ProgramState {
 }
 
 const PATIENCE_MS = 3000;
+/** Tiles of one message: 4 MiB; a large screen shows more. */
+const AT_ONCE = 64;
 
 export type Answer = { ok: boolean; text?: string; buffers: DataView[] } & Body;
 
@@ -213,12 +215,14 @@ export class ProgramPart implements Part {
     const lacking = this.tiles.claim(key, wanted, this.valueRev());
     if (!lacking.length) return;
     this.store.setState({ requested: this.state.requested + lacking.length });
-    const tiles = lacking.map((at) => [at.level, at.row, at.col]);
-    void this.ask("tiles", { layer: map.layer, block: map.block, mode, tiles }).then((answer) => {
-      if (program !== this.state.program) return;
-      if (!answer.ok) return this.store.setState({ error: answer.text ?? "", tick: this.state.tick + 1 });
-      this.take(key, answer);
-    });
+    for (let at = 0; at < lacking.length; at += AT_ONCE) {
+      const tiles = lacking.slice(at, at + AT_ONCE).map(({ level, row, col }) => [level, row, col]);
+      void this.ask("tiles", { layer: map.layer, block: map.block, mode, tiles }).then((answer) => {
+        if (program !== this.state.program) return;
+        if (!answer.ok) return this.store.setState({ error: answer.text ?? "", tick: this.state.tick + 1 });
+        this.take(key, answer);
+      });
+    }
   }
 
   private take(key: string, answer: Answer): void {

@@ -76,11 +76,6 @@ export class TileCache {
     return wanted.every((at) => (this.tiles.get(keyOf(map, at))?.rev ?? -1) >= rev);
   }
 
-  /** What was asked for will not come. */
-  forgetWaiting(): void {
-    this.waiting.clear();
-  }
-
   clear(): void {
     this.tiles.clear();
     this.waiting.clear();
