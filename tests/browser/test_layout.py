@@ -245,19 +245,19 @@ def test_7_the_comparisons_padding_is_pythons(layout: Layout, shots: Path) -> No
     layout.show("Model.create(compile(holed()))", 96)
     layout.tab("Compare")
     compare = layout.root.locator(".pcb-compare")
-    for side, column in (("left", 1), ("right", 2)):
-        for tile in (16, 32, 64):
-            for precision in ("float32", "float64"):
-                compare.get_by_label(f"Block size, {side}").select_option(str(tile))
-                compare.get_by_label(f"Precision, {side}").select_option(precision)
-                layout.kernel.run(f"other = compile(holed(), tile={tile}, dtype=torch.{precision}).describe()")
-                totals, layers = layout.kernel.value("[other['totals'], other['layers']]")
-                for key in ("tile_padding", "padding", "tiles", "parameter_bytes", "value_bytes"):
-                    cell = compare.locator(f"[data-row='{key}'] td").nth(column - 1).locator("[data-value]")
-                    expect(cell).to_have_attribute("data-value", number(totals[key]))
-                for layer in layers:
-                    cell = compare.locator(f"[data-layer-row='{layer['index']}'] td").nth(column - 1)
-                    expect(cell).to_have_attribute("data-value", number(layer["tile_padding"]))
+    ways = [(16, "float32"), (32, "float32"), (64, "float32"), (64, "float64")]
+    for column, side in enumerate(("left", "right")):
+        for tile, precision in ways:
+            compare.get_by_label(f"Block size, {side}").select_option(str(tile))
+            compare.get_by_label(f"Precision, {side}").select_option(precision)
+            layout.kernel.run(f"other = compile(holed(), tile={tile}, dtype=torch.{precision}).describe()")
+            totals, layers = layout.kernel.value("[other['totals'], other['layers']]")
+            for key in ("tile_padding", "padding", "tiles", "parameter_bytes", "value_bytes"):
+                cell = compare.locator(f"[data-row='{key}'] td").nth(column).locator("[data-value]")
+                expect(cell).to_have_attribute("data-value", number(totals[key]))
+            for layer in layers:
+                cell = compare.locator(f"[data-layer-row='{layer['index']}'] td").nth(column)
+                expect(cell).to_have_attribute("data-value", number(layer["tile_padding"]))
     layout.root.screenshot(path=shots / "layout-compare.png")
     assert (
         len({layout.kernel.value(f"compile(holed(), tile={t}).describe()['totals']['tile_padding']") for t in (16, 32, 64)})
