@@ -11,7 +11,7 @@ import torch
 import pcbench
 from pcbench import BlockSparse, Dense, InputBlock, Sparse, SumBlock
 from pcbench.errors import OptionError
-from pcbench.execute import Model, WeightMap
+from pcbench.execute import Model, WeightMap, expectation
 from pcbench.execute.weight_map import SIDE
 
 
@@ -73,6 +73,27 @@ def test_every_pixel_of_every_level(nodes: int, elements: int, edges: Dense | Bl
     assert sum(t.area.sum() for t in tiles) == nodes * elements, "no pixel outside the matrix"
     assert sum(t.edges.sum() for t in tiles) == mask.sum()
     assert found.largest == pytest.approx(weight.max())
+    for level, row, col, height, width in [(0, 3, 5, 20, 30), (3, 1, 2, 4, 7), (11, 0, 0, 1, 1)]:
+        part = found.region(level, row, col, height, width)
+        step = 1 << level
+        inside = mask[row * step : (row + height) * step, col * step : (col + width) * step]
+        assert part.edges.sum() == inside.sum()
+        assert part.area.sum() == inside.size
+    sparse = not isinstance(edges, Dense)
+    kernel = model.program.describe()["layers"][layer]["kernel"]
+    assert found.stores_all == (kernel == "dense")
+    assert sparse or found.stores_all
+
+
+def test_flows_are_mapped_as_weights_are() -> None:
+    model = one_sum(64, 64, band(8, 8, 3))
+    data = torch.tensor([[0], [1], [1]])
+    statistics, _ = expectation(model, data)
+    found = WeightMap(model.program, 0, parameters=statistics)
+    whole = found.region(6, 0, 0, 1, 1)
+    assert whole.weight is not None
+    assert whole.weight[0, 0] == pytest.approx(3.0, rel=1e-5), "each row passes the sum once"
+    assert whole.edges[0, 0] == 8 * 3 * 64
 
 
 def test_sixteen_thousand_by_sixteen_thousand() -> None:
@@ -95,6 +116,8 @@ def test_mistakes_are_named() -> None:
     assert found.tile(0, 0, 0).mean is None
     with pytest.raises(OptionError, match=r"tile \(1, 0\) lies outside level 0, which has 1 × 1 tiles"):
         found.tile(0, 1, 0)
+    with pytest.raises(OptionError, match=r"pixels \(0, 7\) and 1 × 2 from there: level 0 has 8 × 8 pixels"):
+        found.region(0, 0, 7, 1, 2)
     with pytest.raises(OptionError, match=r"level must lie in 0…0, got 1"):
         found.grid(1)
     with pytest.raises(OptionError, match=r"cell \(8, 0\) lies outside the 8 × 8 matrix"):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..errors import OptionError
+from .eligible import tensor_cores
 from .layers import InputLayer, Layer, ProductLayer, SumLayer, Term
 from .program import Program
 
@@ -16,8 +15,12 @@ def describe_program(program: Program) -> dict[str, Any]:
     """Plain data with ``layers``, ``memory`` (name, purpose, offset, bytes; values and flows: a sample) and ``totals``.
 
     ``flops`` count a multiply and an add as two, for one sample and one training step (upward, downward, statistics).
+    ``padding`` is the share of what the chosen kernels multiply that is no edge; ``tile_padding`` the same for a layout that
+    stores whole tiles of ``tile``, which is what that block size would cost.
     """
     layers = [_describe_layer(program, layer) for layer in program.layers]
+    for described, (eligible, reason) in zip(layers, tensor_cores(program), strict=True):
+        described["tensor_cores"] = {"eligible": eligible, "reason": reason}
     memory = _memory(program)
     totals = {
         "layers": len(layers),
@@ -27,6 +30,8 @@ def describe_program(program: Program) -> dict[str, Any]:
         "parameter_bytes": sum(m["bytes"] for m in memory if m["purpose"] == "parameters"),
         "value_bytes": sum(m["bytes"] for m in memory if m["purpose"] in ("values", "flows")),
         "padding": _padding(sum(d["edges"] for d in layers), sum(d["cells"] for d in layers)),
+        "tiles": sum(d["tiles"] for d in layers),
+        "tile_padding": _padding(sum(d["edges"] for d in layers), sum(d["tiles"] for d in layers) * program.tile**2),
     }
     return {
         "device": str(program.device),
@@ -57,6 +62,7 @@ def _describe_layer(program: Program, layer: Layer) -> dict[str, Any]:
         "cells": 0,
         "tile_size": program.tile,
         "padding": 0.0,
+        "tile_padding": 0.0,
         "parameter_bytes": 0,
         "value_bytes": groups * (layer.nodes + layer.elements) * size + groups * 8,
         "offset": sum(w * n * size for w, n in program.value_rows.items() if w < layer.nodes)
@@ -92,8 +98,7 @@ def _describe_sum(program: Program, layer: SumLayer) -> dict[str, Any]:
     table, groups = program.sum_tables[layer.table], len(layer.blocks)
     pattern = table.pattern
     edges = pattern.edges * groups
-    grid = _tile_grid(program, layer)
-    tiles = int(np.count_nonzero(grid)) * groups
+    tiles = _tiles(program, layer) * groups
     cells = groups * _count(table.choice.kernel.form())  # what the kernel multiplies, edges or not
     leaves = sum(len(t.leaves) for t in layer.terms)
     why = table.choice.why
@@ -106,6 +111,7 @@ def _describe_sum(program: Program, layer: SumLayer) -> dict[str, Any]:
         "why": why,
         "edges": edges,
         "tiles": tiles,
+        "tile_padding": _padding(edges, tiles * program.tile**2),
         "cells": cells,
         "rejected": [{"kernel": n, "reason": r} for n, r in table.choice.rejected],
         "padding": _padding(edges, cells),
@@ -122,16 +128,20 @@ def _padding(edges: int, cells: int) -> float:
     return 1.0 - edges / cells if cells else 0.0
 
 
-def _tile_grid(program: Program, layer: SumLayer) -> npt.NDArray[np.bool_]:
-    """Which tiles of one block's weight matrix hold an edge."""
+def _tiles(program: Program, layer: SumLayer) -> int:
+    """How many tiles of one block's weight matrix hold an edge; no mask is made, which for 16384² would be a gigabyte."""
     pattern, tile = program.sum_tables[layer.table].pattern, program.tile
-    rows, cols = -(-pattern.nodes // tile), -(-pattern.elements // tile)
+    wide = -(-pattern.elements // tile)
     if pattern.rows is None or pattern.cols is None:
-        return np.ones((rows, cols), dtype=np.bool_)
-    padded = np.zeros((rows * tile, cols * tile), dtype=bool)
-    padded[: pattern.nodes, : pattern.elements] = pattern.mask().numpy()
-    grid: npt.NDArray[np.bool_] = np.any(padded.reshape(rows, tile, cols, tile), axis=(1, 3))
-    return grid
+        return -(-pattern.nodes // tile) * wide
+    at = [edges.cpu().numpy().astype(np.int64) * pattern.tile for edges in (pattern.rows, pattern.cols)]
+    first, last = [a // tile for a in at], [(a + pattern.tile - 1) // tile for a in at]
+    reach = int(max((b - a).max(initial=0) for a, b in zip(first, last, strict=True))) + 1
+    found = []
+    for down, right in np.ndindex(reach, reach):  # a block may lie across several tiles
+        row, col = first[0] + down, first[1] + right
+        found.append((row * wide + col)[(row <= last[0]) & (col <= last[1])])
+    return len(np.unique(np.concatenate(found)))
 
 
 def _memory(program: Program) -> list[dict[str, Any]]:
@@ -162,26 +172,6 @@ def _count(shape: tuple[int, ...]) -> int:
     for extent in shape:
         size *= extent
     return size
-
-
-def occupancy(program: Program, layer: int, max_side: int) -> npt.NDArray[np.uint8]:
-    """See :meth:`Program.occupancy`."""
-    if not 0 <= layer < len(program.layers):
-        raise OptionError(f"layer must lie in 0…{len(program.layers) - 1}, got {layer}")
-    found = program.layers[layer]
-    if not isinstance(found, SumLayer):
-        raise OptionError(f"layer {layer} is a {found.kind} layer; only sum layers have weights")
-    mask = program.sum_tables[found.table].pattern.mask().numpy().astype(np.float64)
-    bin_rows, bin_cols = (-(-extent // max_side) for extent in mask.shape)
-    rows, cols = -(-mask.shape[0] // bin_rows), -(-mask.shape[1] // bin_cols)
-    total = np.zeros((rows * bin_rows, cols * bin_cols))
-    area = np.zeros_like(total)
-    total[: mask.shape[0], : mask.shape[1]] = mask
-    area[: mask.shape[0], : mask.shape[1]] = 1
-    shape = (rows, bin_rows, cols, bin_cols)
-    density = total.reshape(shape).sum((1, 3)) / area.reshape(shape).sum((1, 3))
-    shades: npt.NDArray[np.uint8] = np.ceil(density * 255).astype(np.uint8)
-    return shades
 
 
 def explain_program(program: Program) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from ..circuit import Block, Circuit, InputBlock
@@ -60,12 +58,6 @@ class Program:
         from .describe import explain_program
 
         return explain_program(self)
-
-    def occupancy(self, layer: int, max_side: int = 128) -> npt.NDArray[np.uint8]:
-        """Density (0…255) of the weight cells of one block of a sum layer, at most ``max_side`` squares a side."""
-        from .describe import occupancy
-
-        return occupancy(self, layer, max_side)
 
     def __repr__(self) -> str:
         return f"Program({len(self.layers)} layers, {self.num_units:,} units, {self.device}, {str(self.dtype)[6:]})"

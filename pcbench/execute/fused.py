@@ -88,11 +88,11 @@ class FusedPass:
         suspect, outside, wrong = (bool(f) for f in host[-3:].tolist())
         if outside:
             self.batch.evidence.check(self.program.circuit.variables)
-        if suspect and not outside and not self.workspace.remembered.get("fell back"):
+        if suspect and not outside and "fell back" not in self.workspace.remembered:
             self.workspace.remembered["fell back"] = True
             warnings.warn(
                 "a sum lost mass to underflow in the fused passes: a node sees none of the likely elements of its block. "
-                "Such batches are evaluated again by the exact passes, which take many times as long. Dense sums do not get there.",
+                "Such batches go through the exact passes again, which take many times as long; dense sums never need it.",
                 RuntimeWarning,
                 stacklevel=4,
             )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ..compile import Program, SumLayer
 from ..errors import OptionError
 from .model import Parameters
+from .statistics import Statistics
 
 SIDE = 256
 """Pixels of a tile's side."""
@@ -50,18 +51,19 @@ class WeightMap:
         program: whose layer it is.
         layer: number of a sum layer.
         block: which of the layer's blocks, from 0.
-        parameters: of the program, for weights; without them only edges are known.
+        parameters: of the program, for weights; or statistics, and then « weight » is the flow through an edge, summed over
+            rows (and over the blocks that share the weights). Without them only edges are known.
 
     Raises:
         OptionError: for a layer without weights, or a block that is not in it.
     """
 
-    def __init__(self, program: Program, layer: int, block: int = 0, parameters: Parameters | None = None) -> None:
+    def __init__(self, program: Program, layer: int, block: int = 0, parameters: Parameters | Statistics | None = None) -> None:
         if not 0 <= layer < len(program.layers):
             raise OptionError(f"layer must lie in 0…{len(program.layers) - 1}, got {layer}")
         found = program.layers[layer]
         if not isinstance(found, SumLayer):
-            raise OptionError(f"layer {layer} is a {found.kind} layer; only sum layers have weights")
+            raise OptionError(f"layer {layer} is of {found.kind} blocks; only sum layers have weights")
         if not 0 <= block < len(found.blocks):
             raise OptionError(f"layer {layer}: block must lie in 0…{len(found.blocks) - 1}, got {block}")
         table = program.sum_tables[found.table]
@@ -69,14 +71,24 @@ class WeightMap:
         self.rows, self.cols = pattern.nodes, pattern.elements
         self.levels = 1 + max(0, (max(self.rows, self.cols) - 1).bit_length() - (SIDE - 1).bit_length())
         sparse = pattern.rows is not None and pattern.cols is not None
+        self.stores_all = _size(table.choice.kernel.form()) == self.rows * self.cols
+        """Whether the kernel multiplies every cell of the matrix, so that those without an edge are padding."""
         self._side = pattern.tile if sparse else 0
-        self._at = None if not sparse else (pattern.rows.cpu().numpy(), pattern.cols.cpu().numpy())  # type: ignore[union-attr]
+        self._at: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
+        self._order: npt.NDArray[np.int64] | None = None
+        if pattern.rows is not None and pattern.cols is not None:
+            at = pattern.rows.cpu().numpy(), pattern.cols.cpu().numpy()
+            if np.any(at[0][1:] < at[0][:-1]):  # sorted by rows, so that a tile looks at its own rows only
+                self._order = np.argsort(at[0], kind="stable")
+                at = at[0][self._order], at[1][self._order]
+            self._at = at
         self._weights: npt.NDArray[np.floating] | None = None
         if parameters is not None:
             row = table.parameters.index(found.blocks[block].parameter)
             stored = parameters.weights[found.table][row].detach().cpu()
             shape = (-1, self._side, self._side) if sparse else (self.rows, self.cols)
-            self._weights = table.choice.kernel.unpack(stored).reshape(shape).numpy()
+            weights = table.choice.kernel.unpack(stored).reshape(shape).numpy()
+            self._weights = weights if self._order is None else weights[self._order]
 
     def grid(self, level: int) -> tuple[int, int]:
         """Tiles downward and to the right at one level."""
@@ -93,10 +105,23 @@ class WeightMap:
         high, wide = self.grid(level)
         if not (0 <= row < high and 0 <= col < wide):
             raise OptionError(f"tile ({row}, {col}) lies outside level {level}, which has {high} × {wide} tiles")
-        span = SIDE << level
-        top, left = row * span, col * span
-        bottom, right = min(self.rows, top + span), min(self.cols, left + span)
+        size = min(SIDE, -(-self.rows // (1 << level)) - row * SIDE), min(SIDE, -(-self.cols // (1 << level)) - col * SIDE)
+        return self.region(level, row * SIDE, col * SIDE, *size)
+
+    def region(self, level: int, row: int, col: int, height: int, width: int) -> Tile:
+        """``height × width`` pixels of a level from pixel (``row``, ``col``) on; the level may be above the last one.
+
+        Raises:
+            OptionError: when some of them lie outside the matrix.
+        """
+        high, wide = -(-self.rows // (1 << level)), -(-self.cols // (1 << level))
+        if not (0 <= row < row + height <= high and 0 <= col < col + width <= wide):
+            raise OptionError(
+                f"pixels ({row}, {col}) and {height} × {width} from there: level {level} has {high} × {wide} pixels"
+            )
         step = 1 << level
+        top, left = row * step, col * step
+        bottom, right = min(self.rows, top + height * step), min(self.cols, left + width * step)
         area = np.outer(_lengths(bottom - top, step), _lengths(right - left, step))
         if self._at is None:
             inside = None if self._weights is None else self._weights[top:bottom, left:right]
@@ -111,7 +136,8 @@ class WeightMap:
             return None
         if self._at is None:
             return float(self._weights[row, col])
-        hit = np.flatnonzero((self._at[0] == row // self._side) & (self._at[1] == col // self._side))
+        first, last = np.searchsorted(self._at[0], [row // self._side, row // self._side + 1])
+        hit = first + np.flatnonzero(self._at[1][first:last] == col // self._side)
         return float(self._weights[hit[0], row % self._side, col % self._side]) if len(hit) else None
 
     @cached_property
@@ -126,9 +152,9 @@ class WeightMap:
     def _sparse(self, level: int, top: int, left: int, bottom: int, right: int, area: Floats) -> Tile:
         assert self._at is not None
         (rows, cols), side, step = self._at, self._side, 1 << level
-        hit = np.flatnonzero(
-            (rows * side < bottom) & ((rows + 1) * side > top) & (cols * side < right) & ((cols + 1) * side > left)
-        )
+        first, last = np.searchsorted(rows, [top // side, (bottom - 1) // side + 1])
+        near = cols[first:last]
+        hit = first + np.flatnonzero((near * side < right) & ((near + 1) * side > left))
         y, x = rows[hit] * side, cols[hit] * side
         if step % side == 0:  # no block straddles two pixels: its sum is all that is needed
             edges = np.full(len(hit), float(side * side))
@@ -163,3 +189,7 @@ def _pooled(values: npt.NDArray[np.floating], step: int) -> Floats:
     down: Floats = np.add.reduceat(values, np.arange(0, values.shape[0], step), axis=0, dtype=np.float64)
     pooled: Floats = np.add.reduceat(down, np.arange(0, values.shape[1], step), axis=1, dtype=np.float64)
     return pooled
+
+
+def _size(form: tuple[int, ...]) -> int:
+    return int(np.prod(form, dtype=np.int64))

@@ -77,23 +77,24 @@ def test_circuit_and_layout_are_linked(bench: Page, shots: Path) -> None:
     row.click()
     expect(row).to_have_attribute("aria-selected", "true")
     expect(bench.locator(f"[data-detail='{row.get_attribute('data-layer')}']")).to_be_visible()
-    assert inked(bench.locator(".pcb-occupancy canvas")) > 100
+    expect(bench.locator(".pcb-map canvas")).to_have_attribute("data-settled", "true")
+    assert inked(bench.locator(".pcb-map canvas")) > 100
     # The table twin says which blocks the layer lit.
-    bench.get_by_role("button", name="Table").click()
+    bench.locator(".pcb-pane-circuit").get_by_role("button", name="Table").click()
     blocks = bench.get_by_role("table", name="Blocks of the circuit")
     lit = blocks.locator("tr[aria-selected='true']")
     assert lit.count() > 0
     assert lit.count() < blocks.locator("tbody tr").count()
     bench.locator(".pcb-root").screenshot(path=shots / "workbench-layer.png")
-    bench.get_by_role("button", name="Table").click()
+    bench.locator(".pcb-pane-circuit").get_by_role("button", name="Table").click()
     row.click()
 
 
 def test_no_accessibility_rule_is_broken_in_light_or_dark(bench: Page) -> None:
     axe.check(bench)
-    bench.get_by_role("button", name="Table").click()
+    bench.locator(".pcb-pane-circuit").get_by_role("button", name="Table").click()
     axe.check(bench, ".pcb-pane-circuit")
-    bench.get_by_role("button", name="Table").click()
+    bench.locator(".pcb-pane-circuit").get_by_role("button", name="Table").click()
 
 
 def test_circuit_answers_to_keys_and_pointer(bench: Page) -> None:

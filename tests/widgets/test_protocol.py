@@ -10,13 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
 from pcbench_widgets.points import Point, Summary
 from pcbench_widgets.protocol import (
     circuit_message,
-    occupancy_message,
     points_message,
     program_message,
     scope_text,
@@ -85,7 +81,6 @@ def recorded() -> dict[str, Any]:
     messages = {
         "circuit": circuit_message(3, CIRCUIT),
         "program": program_message(2, PROGRAM),
-        "occupancy": occupancy_message(2, 2, np.array([[0, 128, 255], [1, 2, 3]], np.uint8)),
         "points": points_message(1, POINTS, reset=False),
     }
     return {
@@ -108,11 +103,6 @@ def test_scope_in_few_words() -> None:
     assert scope_text([3, 1, 2, 7], names) == "x1–x3, x7"
     assert scope_text([5], names) == "x5"
     assert scope_text(range(0, 40, 2), names) == "x0, x2, x4, x6, x8, x10, …"
-
-
-def test_occupancy_takes_only_what_it_can_draw() -> None:
-    with pytest.raises(TypeError, match="2-d array of uint8"):
-        occupancy_message(1, 0, np.zeros((2, 2)))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -133,14 +133,9 @@ def test_what_goes_wrong_at_a_button_is_said(bench: Caught) -> None:
     assert texts[2] == (False, "Unknown command 'explode'.")
 
 
-def test_selection_and_occupancy(bench: Caught) -> None:
+def test_selection(bench: Caught) -> None:
     ask(bench, type="select", blocks=[2, 3])
     assert bench.selected == (2, 3)
-    layers = bench.program.describe()["layers"]
-    sums = next(layer["index"] for layer in layers if layer["kind"] == "sum")
-    ask(bench, type="occupancy", layer=sums)
-    ask(bench, type="occupancy", layer=999)  # of a program that was replaced
-    assert [message["layer"] for message in bench.of("occupancy")] == [sums]
 
 
 def test_pictures_are_checked_and_the_last_twelve_stay(bench: Caught) -> None:

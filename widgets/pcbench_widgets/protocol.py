@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .points import HEAD, STATISTICS, Point
 
@@ -67,14 +66,6 @@ def program_message(rev: int, described: Mapping[str, Any] | None) -> Message:
     ]
     ids = np.array([block for layer in described["layers"] for block in layer["blocks"]], dtype="<i4")
     return {"type": "program", "rev": rev, "program": {**described, "layers": layers}}, [ids.tobytes()]
-
-
-def occupancy_message(rev: int, layer: int, cells: NDArray[np.uint8]) -> Message:
-    if cells.ndim != 2 or cells.dtype != np.uint8:
-        raise TypeError(f"occupancy must be a 2-d array of uint8, not {cells.ndim}-d {cells.dtype}")
-    rows, cols = cells.shape
-    head = {"type": "occupancy", "rev": rev, "layer": layer, "rows": rows, "cols": cols}
-    return head, [np.ascontiguousarray(cells).tobytes()]
 
 
 def points_message(run: int, points: Sequence[Point], *, reset: bool) -> Message:

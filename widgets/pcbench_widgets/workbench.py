@@ -9,24 +9,26 @@ from functools import partial
 from typing import Any
 
 import anywidget
-import numpy as np
 import traitlets
 
-from pcbench import Model
+from pcbench import Evidence, Model, Program
 from pcbench.circuit import Circuit, describe
+from pcbench.errors import OptionError
+from pcbench.execute import Data
 
-from . import fallback, front_end, png
+from . import fallback, front_end, png, still_layout
 from .builder import Document
 from .builder.part import BuilderPart
 from .device import TensorCoreText, device_of
 from .feed import RunFeed, RunLike
 from .part import Part
-from .protocol import Message, circuit_message, occupancy_message, program_message
+from .program import ProgramPart
+from .protocol import Message, circuit_message, program_message
 from .teaching.part import LabPart
 
-PARTS: tuple[type[Part], ...] = (BuilderPart, LabPart)
+PARTS: tuple[type[Part], ...] = (BuilderPart, ProgramPart, LabPart)
 """Views with a Python half of their own; each is a pane of its name."""
-PANES = (*(part.name for part in PARTS), "circuit", "program", "training")
+PANES = (*(part.name for part in PARTS), "circuit", "training")
 SHOWN = ("circuit", "program", "training")
 TICK = 0.1
 """Seconds between two rounds of the publisher: at most ten messages of points a second, however fast the trainer is."""
@@ -118,6 +120,32 @@ class Workbench(anywidget.AnyWidget):
             self._revs["program"] += 1
             self._post(program_message(self._revs["program"], described))
         self._changed("program")
+
+    @property
+    def model(self) -> Model | None:
+        """Whose weights and flows the compiled layout shows; setting it shows its program, too."""
+        return self._layout_part.model
+
+    @model.setter
+    def model(self, model: Model) -> None:
+        if self._program is not model.program:
+            self.program = model.program
+        self._layout_part.model = model
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """The rows whose flows the compiled layout shows; None: how often a sample takes each edge."""
+        return self._layout_part.evidence
+
+    @evidence.setter
+    def evidence(self, evidence: Data | None) -> None:
+        self._layout_part.evidence = None if evidence is None else Evidence.of(evidence)
+
+    @property
+    def _layout_part(self) -> ProgramPart:
+        part = self._parts[ProgramPart.name]
+        assert isinstance(part, ProgramPart)
+        return part
 
     @property
     def run(self) -> RunLike | None:
@@ -226,8 +254,6 @@ class Workbench(anywidget.AnyWidget):
             self._sync(content["have"])
         elif kind == "command":
             self._command(content["id"], content["op"])
-        elif kind == "occupancy":
-            self._occupancy(int(content["layer"]))
         elif kind == "select":
             self._selected = tuple(int(block) for block in content["blocks"])
 
@@ -261,14 +287,6 @@ class Workbench(anywidget.AnyWidget):
             feed.publish()
         self._post(({"type": "ack", "id": number, "ok": ok, "text": text}, []))
 
-    def _occupancy(self, layer: int) -> None:
-        with self._lock:
-            program, described, rev = self._program, self._layout, self._revs["program"]
-        # The view may ask about a program that was replaced a moment ago: only an existing sum layer has weights.
-        kinds = {} if described is None else {entry["index"]: entry["kind"] for entry in described["layers"]}
-        if kinds.get(layer) == "sum":
-            self._post(occupancy_message(rev, layer, np.asarray(program.occupancy(layer))))
-
     def _beat(self) -> None:
         self._post(({"type": "beat", "every": BEAT}, []))
 
@@ -294,6 +312,8 @@ class Workbench(anywidget.AnyWidget):
         described = self._described or next((still for still in drawn if still is not None), None)
         data["text/plain"] = fallback.text(described, self._layout)
         picture = None if described is None else fallback.svg(described)
+        if picture is None and self._layout is not None and "program" in self.panes:
+            picture = still_layout.svg(self._layout)
         if picture is not None:
             data["image/svg+xml"] = picture
         return data, metadata
@@ -317,9 +337,23 @@ def show(circuit: Circuit, *, height: int = 440) -> Workbench:
     return Workbench(circuit, panes=["circuit"], height=height)
 
 
-def layout(program: Any, *, height: int = 440) -> Workbench:
-    """The compiled layout alone."""
-    return Workbench(program=program, panes=["program"], height=height)
+def layout(shown: Program | Model, data: Data | None = None, *, height: int = 620) -> Workbench:
+    """The compiled layout alone: of a program, or of a model with its weights and flows.
+
+    `data`: rows of data, or `Evidence`, whose flows are shown; without it they say how often a sample takes each edge.
+    """
+    bench = Workbench(panes=["program"], height=height)
+    if isinstance(shown, Model):
+        bench.model = shown
+    elif isinstance(shown, Program):
+        bench.program = shown
+    else:
+        raise OptionError(
+            f"layout() takes a Program or a Model, got {type(shown).__name__}; pcbench.compile(circuit) gives one"
+        )
+    if data is not None:
+        bench.evidence = Evidence.of(data)
+    return bench
 
 
 def monitor(run: RunLike) -> Workbench:

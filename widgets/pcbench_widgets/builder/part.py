@@ -229,7 +229,7 @@ class BuilderPart(Part):
         circuit = self._document.circuit()
         program = pcbench.compile(circuit)
         self.bench.circuit = circuit
-        self.bench.program = program
+        self.bench.model = pcbench.Model.create(program)
         return {"text": f"compiled {len(circuit.blocks)} blocks to {len(program.layers)} layers"}
 
     def _values(self, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,14 +20,24 @@ export function useSize(ref: RefObject<HTMLElement | null>): Size {
   return size;
 }
 
-/** Draws in the next frame, and only once however many changes came before it. */
+/** Draws in the next frame, and only once however many changes came before it; those that keep coming never put it off. */
 export function useFrame(draw: () => void): void {
   const latest = useRef(draw);
+  const pending = useRef(0);
   latest.current = draw;
   useEffect(() => {
-    const frame = requestAnimationFrame(() => latest.current());
-    return () => cancelAnimationFrame(frame);
+    pending.current ||= requestAnimationFrame(() => {
+      pending.current = 0;
+      latest.current();
+    });
   });
+  useEffect(
+    () => () => {
+      cancelAnimationFrame(pending.current);
+      pending.current = 0;
+    },
+    [],
+  );
 }
 
 /** A crisp canvas: its pixels are the device's. Null when the canvas is not there or has no size. */
@@ -60,6 +70,8 @@ export function useKeptFocus(body: RefObject<HTMLElement | null>, dialog: boolea
   useEffect(() => {
     const active = document.activeElement;
     const lost = active === null || active === document.body || (active as HTMLButtonElement).disabled === true;
-    if (ours.current && lost && !dialog) body.current!.querySelector<HTMLElement>("[data-home]")?.focus({ preventScroll: true });
+    if (!ours.current || !lost || dialog) return;
+    const home = body.current!.querySelector<HTMLElement>("[data-home]") ?? body.current!.querySelector<HTMLElement>("[role='tab'][tabindex='0']");
+    home?.focus({ preventScroll: true });
   });
 }

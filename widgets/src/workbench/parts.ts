@@ -3,11 +3,13 @@
 import { BuilderPart } from "./builder/part";
 import { LabPart } from "./lab/part";
 import type { MakePart, Parts, Post } from "./part";
+import { ProgramPart } from "./program/part";
 import type { Send } from "./store";
 
 const PARTS: Record<string, MakePart> = {
   builder: (post) => new BuilderPart(post),
   lab: (post) => new LabPart(post),
+  program: (post) => new ProgramPart(post),
 };
 
 export function makeParts(send: Send): Parts {

@@ -40,10 +40,6 @@ describe("what Python writes is what the view reads", () => {
     expect(program!.layers.map((l) => [l.kind, l.blocks])).toEqual([["input", [0, 1]], ["product", [5]], ["sum", [7]]]);
     expect(program!.memory[0].bytes).toBe(64);
   });
-  it("occupancy", () => {
-    const { occupancy } = read<"occupancy">("occupancy");
-    expect([occupancy.rows, occupancy.cols, [...occupancy.cells]]).toEqual([2, 3, [0, 128, 255, 1, 2, 3]]);
-  });
   it("points", () => {
     const { points } = read<"points">("points");
     expect(points.columns).toEqual(["train_ll", "valid_ll"]);

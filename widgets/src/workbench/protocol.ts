@@ -43,10 +43,15 @@ export interface Layer {
   edges: number;
   tiles: number;
   tile_size: number;
+  /** Share of what the kernel multiplies that is no edge; of whole tiles of `tile_size`, were they stored. */
   padding: number;
+  tile_padding: number;
+  tensor_cores: { eligible: boolean; reason: string };
   flops: number;
   parameter_bytes: number;
   value_bytes: number;
+  /** Byte of the values, for one sample, at which its own begin. */
+  offset: number;
   blocks: number[];
 }
 
@@ -60,16 +65,10 @@ export interface MemoryEntry {
 export interface Program {
   device: string;
   dtype: string;
+  tile: number;
   layers: Layer[];
   memory: MemoryEntry[];
   totals: Record<string, number | string>;
-}
-
-export interface Occupancy {
-  layer: number;
-  rows: number;
-  cols: number;
-  cells: Uint8Array;
 }
 
 /** Statistics that Python keeps of every metric since the last point, in this order. */
@@ -116,7 +115,6 @@ export interface ImageGroup {
 export type Incoming =
   | { type: "circuit"; rev: number; circuit: Circuit | null }
   | { type: "program"; rev: number; program: Program | null }
-  | { type: "occupancy"; rev: number; occupancy: Occupancy }
   | { type: "points"; points: Points }
   | { type: "log"; run: number; reset: boolean; entries: LogEntry[] }
   | { type: "status"; status: Status }
@@ -197,12 +195,6 @@ export function decode(head: Json, buffers: DataView[]): Incoming | null {
       return { type: "circuit", rev: head.rev as number, circuit: head.names ? decodeCircuit(head, buffers) : null };
     case "program":
       return { type: "program", rev: head.rev as number, program: head.program ? decodeProgram(head, buffers) : null };
-    case "occupancy": {
-      const cells = new Uint8Array(bytes(buffers[0]));
-      const [layer, rows, cols] = [head.layer as number, head.rows as number, head.cols as number];
-      if (cells.length !== rows * cols) throw new Error("occupancy: cells do not fill the map");
-      return { type: "occupancy", rev: head.rev as number, occupancy: { layer, rows, cols, cells } };
-    }
     case "points":
       return { type: "points", points: decodePoints(head, buffers) };
     case "images":
@@ -236,5 +228,4 @@ export type Outgoing =
   | { type: "sync"; have: Have & { parts: Record<string, Body> } }
   | { type: "part"; part: string; body: Body }
   | { type: "command"; id: number; op: Command }
-  | { type: "occupancy"; layer: number }
   | { type: "select"; blocks: number[] };

@@ -12,7 +12,8 @@ beforeEach(() => {
 function layer(index: number, kind: Layer["kind"], blocks: number[]): Layer {
   return {
     index, kind, blocks, kernel: "dense", why: "", rejected: [], groups: 1, nodes: 1, elements: 1, edges: 1, tiles: 1,
-    tile_size: 32, padding: 0, flops: 1, parameter_bytes: 4, value_bytes: 4,
+    tile_size: 32, padding: 0, tile_padding: 0, tensor_cores: { eligible: false, reason: "" }, flops: 1,
+    parameter_bytes: 4, value_bytes: 4, offset: 0,
   };
 }
 
@@ -20,7 +21,7 @@ const program: Incoming = {
   type: "program",
   rev: 1,
   program: {
-    device: "cpu", dtype: "float32", memory: [], totals: {},
+    device: "cpu", dtype: "float32", tile: 32, memory: [], totals: {},
     layers: [layer(0, "input", [0, 1]), layer(1, "sum", [2, 3])],
   },
 };
@@ -35,15 +36,10 @@ function point(seq: number): Points {
 describe("linked selection", () => {
   beforeEach(() => receive(store, program, 0));
 
-  it("lights a layer's blocks, tells Python and asks for the map", () => {
+  it("lights a layer's blocks, and tells Python", () => {
     selectLayer(store, 1);
     expect([...store.getState().selection]).toEqual([2, 3]);
-    expect(sent).toEqual([{ type: "select", blocks: [2, 3] }, { type: "occupancy", layer: 1 }]);
-  });
-
-  it("asks for no map of a layer without weights", () => {
-    selectLayer(store, 0);
-    expect(sent.map((message) => message.type)).toEqual(["select"]);
+    expect(sent).toEqual([{ type: "select", blocks: [2, 3] }]);
   });
 
   it("finds the layer of a block that was clicked", () => {

@@ -4,7 +4,7 @@ import { createStore, type StoreApi } from "zustand/vanilla";
 import { History } from "./history";
 import type { Parts } from "./part";
 import { makeParts } from "./parts";
-import type { Circuit, Command, Have, ImageGroup, Incoming, Layer, LogEntry, Occupancy, Outgoing, Program, Status } from "./protocol";
+import type { Circuit, Command, Have, ImageGroup, Incoming, LogEntry, Outgoing, Program, Status } from "./protocol";
 
 const LOG_LIMIT = 500;
 
@@ -19,7 +19,6 @@ export interface State {
   rev: number;
   circuit: Circuit | null;
   program: Program | null;
-  occupancy: Occupancy | null;
   images: ImageGroup[];
   status: Status | null;
   log: LogEntry[];
@@ -47,7 +46,6 @@ export function createWorkbenchStore(send: Send, now = Date.now()): Store {
     rev: 0,
     circuit: null,
     program: null,
-    occupancy: null,
     images: [],
     status: null,
     log: [],
@@ -82,13 +80,10 @@ export function receive(store: Store, message: Incoming, now = Date.now()): void
     case "program":
       return store.setState({
         program: message.program,
-        occupancy: null,
-        rev: state.rev + 1,
+            rev: state.rev + 1,
         have: { ...state.have, program: message.rev },
         selectedLayer: null,
       });
-    case "occupancy":
-      return store.setState({ occupancy: message.occupancy });
     case "images":
       return store.setState({
         images: message.groups,
@@ -149,20 +144,12 @@ export function selectBlocks(store: Store, blocks: Iterable<number>): void {
   const layer = first.done ? undefined : program?.layers.find((l) => l.blocks.includes(first.value));
   store.setState({ selection, selectedLayer: layer?.index ?? null });
   store.send({ type: "select", blocks: [...selection] });
-  if (layer) requestOccupancy(store, layer);
 }
 
 export function selectLayer(store: Store, index: number | null): void {
   const layer = store.getState().program?.layers.find((l) => l.index === index);
   store.setState({ selectedLayer: layer?.index ?? null, selection: new Set(layer?.blocks ?? []) });
   store.send({ type: "select", blocks: layer?.blocks ?? [] });
-  if (layer) requestOccupancy(store, layer);
-}
-
-/** Only sums have weights, and so a map of them. */
-function requestOccupancy(store: Store, layer: Layer): void {
-  if (layer.kind !== "sum" || store.getState().occupancy?.layer === layer.index) return;
-  store.send({ type: "occupancy", layer: layer.index });
 }
 
 /** Called now and then: after three missed heartbeats the kernel is taken for gone, and the view says so. */

@@ -118,7 +118,9 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
         <Dialog title={TITLES[dialog]} onClose={closeDialog}>
           {dialog === "commands" && <Commands list={commands} onRun={(command: Command) => { closeDialog(); command.run!(); }} />}
           {dialog === "templates" && <Templates part={part} onClose={closeDialog} />}
-          {dialog === "source" && <Source part={part} />}
+          {dialog === "source" && (
+            <Source ask={() => part.ask("source")} label="The circuit as Python">This builds an equal circuit in a fresh kernel, with names, ties and weights.</Source>
+          )}
           {(dialog === "open" || dialog === "save") && <FileDialog part={part} kind={dialog} onDone={(text) => { setTold(text); closeDialog(); }} />}
         </Dialog>
       )}

@@ -2,7 +2,13 @@
 
 import { useEffect, useRef, useState, type ReactNode } from "react";
 import type { Command } from "./commands";
-import type { Answer, BuilderPart, Template } from "./part";
+import type { BuilderPart, Template } from "./part";
+
+/** A text of Python's, or why there is none. */
+export interface Answer {
+  ok: boolean;
+  text?: string;
+}
 
 export type DialogName = "commands" | "templates" | "open" | "save" | "source";
 
@@ -155,7 +161,8 @@ export function FileDialog({ part, kind, onDone }: { part: BuilderPart; kind: "o
   );
 }
 
-export function Source({ part }: { part: Pick<BuilderPart, "ask"> }) {
+/** Python to copy: `ask` gives it, `label` and the words around it say what it does. */
+export function Source({ ask, label, children }: { ask: () => Promise<Answer>; label: string; children: ReactNode }) {
   const [answer, setAnswer] = useState<Answer | null>(null);
   const [copied, setCopied] = useState("");
   const copy = async (text: string) => {
@@ -167,19 +174,19 @@ export function Source({ part }: { part: Pick<BuilderPart, "ask"> }) {
     }
   };
   useEffect(() => {
-    void part.ask("source").then((got) => {
+    void ask().then((got) => {
       setAnswer(got);
       if (got.ok) void copy(got.text ?? "");
     });
-  }, [part]);
+  }, []); // once: what is on the screen behind the dialog does not change
   if (!answer) return <p className="pcb-muted">…</p>;
   if (!answer.ok) return <p className="pcb-error pcb-pre" role="alert">{answer.text}</p>;
   return (
     <>
       <p className="pcb-muted">
-        This builds an equal circuit in a fresh kernel, with names, ties and weights. <span role="status">{copied}</span>
+        {children} <span role="status">{copied}</span>
       </p>
-      <textarea className="pcb-source" readOnly aria-label="The circuit as Python" value={answer.text} rows={18} />
+      <textarea className="pcb-source" readOnly aria-label={label} value={answer.text} rows={18} />
       <button type="button" className="pcb-primary" onClick={() => void copy(answer.text ?? "")}>Copy</button>
     </>
   );

@@ -125,7 +125,7 @@ function Opened({ store, part, palette, lesson }: { store: Store; part: LabPart;
         )}
         {dialog === "python" && (
           <Dialog title="Copy as Python" onClose={close}>
-            <Source part={{ ask: () => Promise.resolve({ ok: true, text: python() }) }} />
+            <Source ask={() => Promise.resolve({ ok: true, text: python() })} label="The question as Python">This builds an equal circuit in a fresh kernel, and asks it what is asked here.</Source>
           </Dialog>
         )}
       </Pane>

@@ -1,14 +1,25 @@
-// The compiled layout: one line a layer, and for the chosen layer why its kernel runs and how its blocks are filled.
+// The compiled layout: a line a layer, the chosen layer's weights and reasons beside it, and beneath where memory goes.
 
+import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent } from "react";
 import { useStore } from "zustand";
-import { Glyph } from "../circuit/CircuitPane";
-import { bytes, count, percent, plural } from "../format";
+import { keyOf } from "../builder/commands";
+import { Commands, Dialog, Source } from "../builder/Dialogs";
+import { percent, plural } from "../format";
+import { useKeptFocus } from "../hooks";
 import { Pane } from "../Pane";
-import type { Layer, Program } from "../protocol";
-import { selectLayer, type Store } from "../store";
+import type { Program } from "../protocol";
+import { selectBlocks, selectLayer, type Store } from "../store";
 import type { Palette } from "../theme";
+import { commandsOf, TABS, type Tab } from "./commands";
+import { Compare } from "./Compare";
+import { Kernels } from "./Kernels";
+import { LayerStrip } from "./LayerStrip";
+import { MapPanel } from "./MapPanel";
+import type { MapControls } from "./MapView";
 import { MemoryRuler } from "./MemoryRuler";
-import { OccupancyMap } from "./OccupancyMap";
+import type { ProgramPart } from "./part";
+import { Tabs } from "./Tabs";
+import { Why } from "./Why";
 
 interface Props {
   store: Store;
@@ -18,148 +29,124 @@ interface Props {
 export function ProgramPane({ store, palette }: Props) {
   const program = useStore(store, (s) => s.program);
   const summary = program
-    ? [program.device, program.dtype, plural(program.layers.length, "layer")].join(" · ")
+    ? [program.device, program.dtype, plural(program.layers.length, "layer"), `${percent(Number(program.totals.padding))} padding`].join(" · ")
     : "not compiled yet";
-  return (
-    <Pane name="program" title="Compiled layout" summary={summary}>
-      {program ? (
-        <div className="pcb-program">
-          <LayerStrip store={store} program={program} />
-          <MemoryRuler memory={program.memory} />
-          <LayerDetail store={store} palette={palette} program={program} />
-        </div>
-      ) : (
+  if (!program) {
+    return (
+      <Pane name="program" title="Compiled layout" summary={summary}>
         <p className="pcb-empty">
-          Nothing is compiled yet. Set <code>workbench.program</code>, or call <code>layout(program)</code>.
+          Nothing is compiled yet. Set <code>bench.program</code> or <code>bench.model</code>, or call <code>layout(model)</code>.
         </p>
-      )}
-    </Pane>
-  );
+      </Pane>
+    );
+  }
+  return <Compiled {...{ store, palette, program, summary }} />;
 }
 
-function Bar({ share, text, warn = false }: { share: number; text: string; warn?: boolean }) {
-  const width = `${Math.max(0, Math.min(100, 100 * share)).toFixed(1)}%`;
-  return (
-    <span className="pcb-bar">
-      <i className={warn ? "pcb-warn" : ""} style={{ width }} aria-hidden="true" />
-      <b>{text}</b>
-    </span>
-  );
+/** The layer with the most parameters is what one would look at first. */
+function largestSum(program: Program): number | null {
+  const sums = program.layers.filter((layer) => layer.kind === "sum");
+  return sums.length ? sums.reduce((a, b) => (b.parameter_bytes / b.groups > a.parameter_bytes / a.groups ? b : a)).index : (program.layers[0]?.index ?? null);
 }
 
-function LayerStrip({ store, program }: { store: Store; program: Program }) {
+function Compiled({ store, palette, program, summary }: Props & { program: Program; summary: string }) {
+  const part = store.parts.program as ProgramPart;
   const selected = useStore(store, (s) => s.selectedLayer);
-  const most = Math.max(1, ...program.layers.map((layer) => layer.flops));
-  const largest = Math.max(1, ...program.layers.map((layer) => layer.parameter_bytes + layer.value_bytes));
-  // Top of the circuit first, as in the picture beside it.
-  const layers = [...program.layers].reverse();
-  return (
-    <div className="pcb-scroll pcb-strip">
-      <table className="pcb-table" aria-label="Layers of the program">
-        <thead>
-          <tr>
-            <th scope="col">Layer</th>
-            <th scope="col">Kernel</th>
-            <th scope="col" className="pcb-number">Blocks</th>
-            <th scope="col" className="pcb-number">Nodes</th>
-            <th scope="col" className="pcb-number">Edges</th>
-            <th scope="col" title="Share of the stored weights that are padding">Padding</th>
-            <th scope="col" title="Floating-point operations a sample">FLOPs</th>
-            <th scope="col" title="Parameters, and values a sample">Bytes</th>
-          </tr>
-        </thead>
-        <tbody>
-          {layers.map((layer) => (
-            <LayerRow
-              key={layer.index}
-              layer={layer}
-              most={most}
-              largest={largest}
-              selected={layer.index === selected}
-              onSelect={() => selectLayer(store, layer.index === selected ? null : layer.index)}
-            />
-          ))}
-        </tbody>
-      </table>
-    </div>
+  const selection = useStore(store, (s) => s.selection);
+  const compare = useStore(part.store, (s) => s.compare);
+  const [chosen, setChosen] = useState<{ layer: number; block: number } | null>(null);
+  const [tab, setTab] = useState<Tab>("weights");
+  const [table, setTable] = useState(false);
+  const [dialog, setDialog] = useState<"commands" | "source" | null>(null);
+  const controls = useRef<MapControls>(null);
+  const body = useRef<HTMLDivElement>(null);
+  const panel = useId();
+
+  useKeptFocus(body, dialog !== null);
+
+  const shown = selected ?? chosen?.layer ?? largestSum(program);
+  const layer = program.layers.find((candidate) => candidate.index === shown) ?? null;
+  // A block that was chosen elsewhere is the one whose weights are wanted.
+  const linked = layer && selection.size && selection.size < layer.blocks.length ? layer.blocks.findIndex((id) => selection.has(id)) : -1;
+  const block = chosen?.layer === shown ? chosen.block : Math.max(0, linked);
+  useEffect(() => setChosen(null), [program]);
+  useEffect(() => {
+    if (linked >= 0 && layer) setChosen({ layer: layer.index, block: linked });
+  }, [linked, layer]);
+
+  const step = (by: number) => {
+    const at = program.layers.findIndex((candidate) => candidate.index === shown) + by;
+    if (program.layers[at]) selectLayer(store, program.layers[at].index);
+  };
+  const nextBlock = (by: number) => {
+    if (layer) setChosen({ layer: layer.index, block: (block + by + layer.groups) % layer.groups });
+  };
+  const pin = async (row: number, col: number) => selectBlocks(store, await part.pin(row, col));
+  const unpin = () => {
+    part.unpin();
+    selectBlocks(store, []);
+  };
+  const commands = useMemo(
+    () =>
+      commandsOf({
+        part,
+        map: () => controls.current,
+        step,
+        nextBlock,
+        setTab,
+        toggleTable: () => setTable((on) => !on),
+        open: setDialog,
+      }),
+    [part, store, program, shown, block],
   );
-}
-
-interface RowProps {
-  layer: Layer;
-  most: number;
-  largest: number;
-  selected: boolean;
-  onSelect: () => void;
-}
-
-function LayerRow({ layer, most, largest, selected, onSelect }: RowProps) {
-  const total = layer.parameter_bytes + layer.value_bytes;
-  const sizes = `${bytes(layer.parameter_bytes)} of parameters, ${bytes(layer.value_bytes)} of values a sample`;
-  return (
-    <tr aria-selected={selected} data-layer={layer.index} onClick={onSelect}>
-      <th scope="row">
-        <button
-          type="button"
-          className="pcb-link"
-          aria-pressed={selected}
-          onClick={(event) => {
-            event.stopPropagation();
-            onSelect();
-          }}
-        >
-          <Glyph kind={layer.kind} /> {layer.index}
-          <span className="pcb-hidden"> {layer.kind} layer</span>
-        </button>
-      </th>
-      <td title={layer.why}>
-        <code>{layer.kernel}</code>
-      </td>
-      <td className="pcb-number">{count(layer.blocks.length)}</td>
-      <td className="pcb-number">{count(layer.nodes)}</td>
-      <td className="pcb-number">{count(layer.edges)}</td>
-      <td>
-        <Bar share={layer.padding} text={percent(layer.padding)} warn={layer.padding > 0.25} />
-      </td>
-      <td>
-        <Bar share={layer.flops / most} text={count(layer.flops)} />
-      </td>
-      <td title={sizes}>
-        <Bar share={total / largest} text={bytes(total)} />
-      </td>
-    </tr>
+  const onKeyDown = (event: KeyboardEvent) => {
+    const target = event.target as HTMLElement;
+    if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
+    const key = keyOf(event);
+    const command = commands.find((each) => each.run && each.keys.includes(key));
+    if (!command) return;
+    event.preventDefault();
+    event.stopPropagation();
+    command.run!();
+  };
+  const tools = (
+    <>
+      <button type="button" aria-pressed={table} onClick={() => setTable(!table)} title="The map as a table (V)">Table</button>
+      <button type="button" onClick={() => setDialog("source")} title="This layout as Python (Y)">Copy as Python</button>
+      <button type="button" onClick={() => setDialog("commands")} aria-label="Commands and keys" title="Commands and keys (?)">?</button>
+    </>
   );
-}
-
-function LayerDetail({ store, palette, program }: Props & { program: Program }) {
-  const selected = useStore(store, (s) => s.selectedLayer);
-  const occupancy = useStore(store, (s) => s.occupancy);
-  const layer = program.layers.find((candidate) => candidate.index === selected);
-  if (!layer) return <p className="pcb-hint">Choose a layer to see why its kernel runs, and to light its blocks in the circuit.</p>;
+  const place = () => ({ at: layer?.kind === "sum" ? { layer: layer.index, block, row: part.state.pin?.row ?? null, col: part.state.pin?.col ?? null } : null });
   return (
-    <div className="pcb-detail" data-detail={layer.index}>
-      <div>
-        <h3>
-          Layer {layer.index}: <code>{layer.kernel}</code>
-        </h3>
-        <p>{layer.why}</p>
-        {layer.rejected.length > 0 && (
-          <ul className="pcb-rejected">
-            {layer.rejected.map((other) => (
-              <li key={other.kernel}>
-                <s>{other.kernel}</s> {other.reason}
-              </li>
-            ))}
-          </ul>
+    <div className="pcb-program-keys" onKeyDown={onKeyDown}>
+      <Pane name="program" title="Compiled layout" summary={summary} tools={tools}>
+        <div className="pcb-program" ref={body} data-layers={program.layers.length}>
+          <LayerStrip program={program} selected={selected} shown={shown} onSelect={(index) => selectLayer(store, index === selected ? null : index)} />
+          {layer && (
+            <section className="pcb-detail" data-detail={layer.index} aria-label={`Layer ${layer.index}`}>
+              <Tabs panel={panel} layer={layer.index} kind={layer.kind} kernel={layer.kernel} tab={tab} onTab={setTab} />
+              <div className="pcb-tab-body" role="tabpanel" id={panel} aria-label={TABS[tab]}>
+                {tab === "weights" && (
+                  <MapPanel {...{ part, layer, block, palette, table, controls }} onBlock={(next) => setChosen({ layer: layer.index, block: next })} onPin={(row, col) => void pin(row, col)} onUnpin={unpin} />
+                )}
+                {tab === "why" && <Why layer={layer} program={program} />}
+                {tab === "kernels" && <Kernels part={part} layer={layer} />}
+                {tab === "compare" && compare && <Compare part={part} choices={compare} />}
+              </div>
+            </section>
+          )}
+          <MemoryRuler memory={program.memory} />
+        </div>
+        {dialog && (
+          <Dialog title={dialog === "commands" ? "Commands and keys" : "Copy as Python"} onClose={() => setDialog(null)}>
+            {dialog === "commands" ? (
+              <Commands list={commands} onRun={(command) => { setDialog(null); command.run!(); }} />
+            ) : (
+              <Source ask={() => part.ask("source", place())} label="The layout as Python">This compiles an equal program, and looks at the same block.</Source>
+            )}
+          </Dialog>
         )}
-        <p className="pcb-muted">
-          {plural(layer.groups, "group")} · {plural(layer.elements, "element")} ·{" "}
-          {layer.tiles ? `${plural(layer.tiles, "tile")} of ${layer.tile_size} × ${layer.tile_size}` : "no weight tiles"}
-        </p>
-      </div>
-      {occupancy?.layer === layer.index && occupancy.cells.length > 0 && (
-        <OccupancyMap occupancy={occupancy} palette={palette} />
-      )}
+      </Pane>
     </div>
   );
 }

@@ -1,0 +1,112 @@
+// The weight map: a canvas that pans, zooms, names what is under the pointer or the cursor, and is driven by keys alone.
+
+import { useEffect, useImperativeHandle, useMemo, useRef, useState, type Ref } from "react";
+import { useStore } from "zustand";
+import { useWheel } from "../circuit/CircuitPane";
+import { prepareCanvas, useFrame, useSize } from "../hooks";
+import type { Palette } from "../theme";
+import { fitView, keepInside, levelOf, pixelAt, tilesInView, WRITTEN, type TileAt } from "./lod";
+import { useProbe, useTiles, useWritten } from "./mapData";
+import { useHands, type Cell, type Point } from "./mapHands";
+import { covers, paint } from "./paint";
+import type { MapInfo, ProgramPart } from "./part";
+import { placeText } from "./words";
+
+export interface MapControls {
+  zoom(factor: number): void;
+  fit(): void;
+}
+
+interface Props {
+  part: ProgramPart;
+  map: MapInfo;
+  palette: Palette;
+  controls: Ref<MapControls>;
+  onPin: (row: number, col: number) => void;
+  onUnpin: () => void;
+}
+
+export function MapView({ part, map, palette, controls, onPin, onUnpin }: Props) {
+  const frame = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const frames = useRef(0);
+  const size = useSize(frame);
+  const state = useStore(part.store);
+  const [hovered, setHovered] = useState<Point | null>(null);
+  const [cursor, setCursor] = useState<Cell | null>(null);
+  const view = useMemo(() => (state.view ? keepInside(state.view, map, size) : fitView(map, size)), [state.view, map, size]);
+  const level = levelOf(view.scale, map.levels);
+
+  useEffect(() => setCursor(null), [map]);
+  const wanted = useMemo(() => tilesInView(view, size, map, level), [view, size, map, level]);
+  const rev = part.valueRev();
+  useTiles(part, wanted, size, rev, state.mode);
+  const numbers = useWritten(part, map, view, size, state.rev);
+
+  const marked: TileAt | null = hovered ? pixelAt(view, hovered, map) : cursor && { level, row: cursor.row >> level, col: cursor.col >> level };
+  const told = useProbe(part, marked, map, state.mode, state.rev);
+  const pin = state.pin?.layer === map.layer && state.pin.block === map.block ? state.pin : null;
+  const written = view.scale < WRITTEN || covers(numbers, view, size, map, state.mode, state.rev);
+  const settled = size.width > 0 && written && part.tiles.settled(part.mapKey(), wanted, rev);
+  useFrame(() => {
+    const context = prepareCanvas(canvas.current, size);
+    if (!context) return;
+    paint(context, { map, mode: state.mode, view, size, palette, tiles: part.tiles, key: part.mapKey(), marked, pin, numbers }, window.devicePixelRatio || 1);
+    canvas.current!.dataset.frames = String(++frames.current);
+    canvas.current!.dataset.settled = String(settled);
+  });
+
+  const hands = useHands({ view, size, map, state, cursor, setCursor, setHovered, setView: (next) => part.setView(next), onPin, onUnpin });
+  const { zoom, fit } = hands;
+  useWheel(canvas, zoom);
+  useImperativeHandle(controls, () => ({ zoom: (factor) => zoom(factor), fit }));
+
+  return (
+    <figure className="pcb-map">
+      <div className="pcb-map-frame" ref={frame}>
+        <canvas
+          ref={canvas}
+          className="pcb-canvas"
+          tabIndex={0}
+          role="application"
+          aria-label={`Weights of layer ${map.layer}: ${map.rows.toLocaleString("en")} nodes downward, ${map.cols.toLocaleString("en")} elements to the right. Arrow keys move, plus and minus zoom, Enter pins.`}
+          data-home
+          data-layer={map.layer}
+          data-block={map.block}
+          data-mode={state.mode}
+          data-rows={map.rows}
+          data-cols={map.cols}
+          data-rev={state.rev}
+          data-level={level}
+          data-view={`${view.x},${view.y},${view.scale}`}
+          data-tick={state.tick}
+          data-requested={state.requested}
+          data-cells={numbers && view.scale >= WRITTEN ? numbers.height * numbers.width : 0}
+          {...hands.events}
+        />
+        <div className="pcb-zoom">
+          <button type="button" onClick={() => zoom(1.6)} aria-label="Zoom in" title="Zoom in (+)">+</button>
+          <button type="button" onClick={() => zoom(1 / 1.6)} aria-label="Zoom out" title="Zoom out (-)">−</button>
+          <button type="button" onClick={fit} aria-label="Fit the map" title="Fit (0)">⤢</button>
+        </div>
+      </div>
+      <figcaption
+        className="pcb-probe"
+        data-probe={told && marked && same(told.at, marked) ? `${told.at.level},${told.at.row},${told.at.col}` : ""}
+        data-rev={told?.rev ?? ""}
+        aria-live={hovered ? "off" : "polite"}
+      >
+        {marked ? (
+          <span>
+            <b>{placeText(marked, map)}</b>: {told && same(told.at, marked) ? told.text : "…"}
+          </span>
+        ) : (
+          <span className="pcb-muted">Point at the map, or walk it with the arrow keys. Enter or a click pins a cell.</span>
+        )}
+        {pin && <span className="pcb-pinned">Pinned: {pin.text}</span>}
+      </figcaption>
+    </figure>
+  );
+}
+
+const same = (a: TileAt, b: TileAt) => a.level === b.level && a.row === b.row && a.col === b.col;
