@@ -177,11 +177,17 @@ function outlined(context: CanvasRenderingContext2D, palette: Palette, text: str
 function weights(context: CanvasRenderingContext2D, picture: Picture): void {
   const { lesson, palette } = picture;
   if (!lesson.small || lesson.child.length > MOST_WEIGHTS) return;
-  context.font = `${10.5 * growth(picture.camera)}px ${palette.font}`;
+  const size = 10.5 * growth(picture.camera);
+  context.font = `${size}px ${palette.font}`;
   for (let e = 0; e < lesson.child.length; e++) {
     if (lesson.nodes[lesson.parent[e]].kind !== "sum") continue;
     const [x0, y0, x1, y1] = ends(picture, e);
-    outlined(context, palette, exact(lesson.weight[e]), 0.5 * (x0 + x1), 0.5 * (y0 + y1), palette.muted);
+    const [text, x, y] = [exact(lesson.weight[e]), 0.5 * (x0 + x1), 0.5 * (y0 + y1)];
+    // An outline would let a wide edge show between the digits.
+    const width = context.measureText(text).width + 4;
+    context.fillStyle = palette.background;
+    context.fillRect(x - 0.5 * width, y - 0.6 * size, width, 1.2 * size);
+    outlined(context, palette, text, x, y, palette.muted);
   }
 }
 
