@@ -88,8 +88,9 @@ class FusedPass:
         suspect, outside, wrong = (bool(f) for f in host[-3:].tolist())
         if outside:
             self.batch.evidence.check(self.program.circuit.variables)
-        if suspect and not outside and "fell back" not in self.workspace.remembered:
-            self.workspace.remembered["fell back"] = True
+        if suspect and not outside:
+            self.workspace.given_up += 1
+        if suspect and not outside and self.workspace.given_up == 1:
             warnings.warn(
                 "a sum lost mass to underflow in the fused passes: a node sees none of the likely elements of its block. "
                 "Such batches go through the exact passes again, which take many times as long; dense sums never need it.",

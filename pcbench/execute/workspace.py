@@ -30,6 +30,8 @@ class Workspace:
         #: Counts how often a buffer moved: whoever remembers addresses (a captured graph) asks again when it changes.
         self.moves = 0
         self.graphs = Graphs()
+        #: Counts the fused passes whose batch the exact ones evaluated again.
+        self.given_up = 0
         #: What buffers are known to hold, by whoever filled them.
         self.remembered: dict[str, Hashable] = {}
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..execute import Model
-from ..telemetry import GpuUse, MachineMeter, StepClock, StepSplit, measure, why_slow
+from ..telemetry import GpuUse, MachineMeter, StepClock, StepSplit, why_slow
 from .control import Control, State
 from .events import Callback, Event, EventLog
 from .position import Place
@@ -137,13 +137,12 @@ class Run:
         """How busy the machine was at the last reading, one a second: measured or estimated, and why so."""
         return self._machine.use
 
+    @property
     def why_slow(self) -> str:
-        """One sentence on what holds the steps back, with a number; measures the machine first (0.2 s, once)."""
-        split = self.split
-        if split is None:
-            return "No step was made yet."
-        program = self._place.position.model.program
-        return why_slow(program, split, measure(program.device, program.dtype))
+        """One sentence on what holds the last steps back, with a number that says whether it was measured or estimated; an
+        empty text before there are enough steps. From the first second on it knows how busy the machine is, too."""
+        split = self._clock.recent
+        return "" if split is None else why_slow(self._clock.steps, split, self._machine.use, self._machine.totals)
 
     def __repr__(self) -> str:
         return f"Run({self.state}, step {self.step:,} of {self.total_steps:,}, epoch {self.epoch})"

@@ -37,6 +37,7 @@ class Trainer:
         self._memory = MemoryMeter(plan.program, max(b - a for a, b in self._bounds))
         self._bits = -1.0 / (max(1, len(plan.program.circuit.variables)) * math.log(2))
         self._saved_at: tuple[int, int] | None = None
+        self._made = 0
 
     def work(self) -> BaseException | None:
         """Train to the end; never raises. The error, or ``None`` (also after an interrupt from the keyboard)."""
@@ -88,6 +89,7 @@ class Trainer:
         """Gather counts, maximise, move on; ``False`` when asked to stop halfway, and nothing has changed."""
         plan, clock = self._plan, self._clock
         clock.lap("other")
+        given_up = self._counts.workspace.given_up
         last = min(len(self._bounds), position.batch + plan.method.batches_per_step(len(self._bounds)))
         step_size = plan.method.step_size(position.step, plan.total_steps)
         if last == position.batch + 1:
@@ -117,7 +119,7 @@ class Trainer:
                 epoch_rows=position.epoch_rows + rows,
             )
         )
-        self._report_step(total / rows, rows, step_size)
+        self._report_step(total / rows, rows, step_size, self._counts.workspace.given_up > given_up)
         return True
 
     def _gather(self, position: Position, last: int) -> tuple[float, int] | None:
@@ -144,8 +146,11 @@ class Trainer:
             return self._plan.train[start:stop], torch.arange(start, stop)
         return self._plan.train[order[start:stop]], order[start:stop]
 
-    def _report_step(self, log_likelihood: float, rows: int, step_size: float) -> None:
-        split = self._clock.stop(rows)
+    def _report_step(self, log_likelihood: float, rows: int, step_size: float, exact: bool) -> None:
+        if self._made == 1:
+            self._clock.forget()  # the first step compiled, and was the only one to
+        self._made += 1
+        split = self._clock.stop(rows, exact)
         best = self._place.position.best
         models = (self._place.position.model, self._spare, None if best is None else best.model)
         metrics = {

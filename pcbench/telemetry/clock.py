@@ -21,6 +21,7 @@ class StepSplit:
         update: the M step.
         total: from the start of the step to its end; never less than the sum of the parts.
         samples: rows of data in the step.
+        exact: share of the steps in which a GPU's fused passes gave a batch up to the exact ones, from 0 to 1.
     """
 
     data: float
@@ -29,6 +30,7 @@ class StepSplit:
     update: float
     total: float
     samples: float
+    exact: float = 0.0
 
     @property
     def other(self) -> float:
@@ -38,7 +40,7 @@ class StepSplit:
     @classmethod
     def mean(cls, splits: Iterable[StepSplit]) -> StepSplit:
         """The mean of at least one split."""
-        rows = [(s.data, s.forward, s.backward, s.update, s.total, s.samples) for s in splits]
+        rows = [(s.data, s.forward, s.backward, s.update, s.total, s.samples, s.exact) for s in splits]
         return cls(*(sum(column) / len(rows) for column in zip(*rows, strict=True)))
 
 
@@ -74,15 +76,27 @@ class StepClock:
                 self._parts[part] += (now - self._last) * share / whole
         self._last = now
 
-    def stop(self, samples: int) -> StepSplit:
-        """End a step over ``samples`` rows; the next one begins at this moment, unless :meth:`start` is called again."""
+    def stop(self, samples: int, exact: bool = False) -> StepSplit:
+        """End a step over ``samples`` rows; the next one begins at this moment, unless :meth:`start` is called again.
+
+        ``exact`` says that a batch of it went through the exact passes after the fused ones had given up.
+        """
         p, now = self._parts, time.perf_counter()
         total = now - self._start
         self._parts = dict.fromkeys(PARTS, 0.0)
         self._start = self._last = now
-        split = StepSplit(p["data"], p["forward"], p["backward"], p["update"], total, float(samples))
+        split = StepSplit(p["data"], p["forward"], p["backward"], p["update"], total, float(samples), float(exact))
         self._recent.append(split)
         return split
+
+    def forget(self) -> None:
+        """Leave the steps so far out of :attr:`recent`: a first one compiles kernels and touches fresh memory."""
+        self._recent.clear()
+
+    @property
+    def steps(self) -> int:
+        """How many steps :attr:`recent` is the mean of."""
+        return len(self._recent)
 
     @property
     def recent(self) -> StepSplit | None:

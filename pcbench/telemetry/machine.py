@@ -41,6 +41,13 @@ class MachineMeter:
             self._due = time.monotonic() + self._interval
         return self._metrics
 
+    @property
+    def totals(self) -> dict[str, Any]:
+        """``program.describe()["totals"]``, made once: large circuits take half a second."""
+        if self._totals is None:
+            self._totals = self._program.describe()["totals"]
+        return self._totals
+
     def _read(self) -> GpuUse:
         use = self._gpu.read()
         return use if self._gpu.counts else self._estimate(use.reason)
@@ -50,12 +57,10 @@ class MachineMeter:
         if split is None or self._why_no_roofline:
             return GpuUse.none(self._why_no_roofline or why_not)
         program = self._program
-        if self._totals is None:
-            self._totals = program.describe()["totals"]
         # Fused matrix products are compared with products of the same operands.
         dtype = program.dtype if program.fused is None else program.fused.operands
         try:
-            reached = share(program, split, measure(program.device, dtype), self._totals)
+            reached = share(program, split, measure(program.device, dtype), self.totals)
         except RuntimeError as error:  # no memory left for a large product, say; training goes on without the numbers
             self._why_no_roofline = f"the machine's roofline could not be measured: {error}"
             return GpuUse.none(self._why_no_roofline)

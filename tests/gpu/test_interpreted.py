@@ -229,6 +229,7 @@ def test_lost_mass_is_found_and_computed_exactly() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         assert not up.settle().exact  # it is said once
+    assert space.given_up == 2
     expected, truth = expectation(precise, data)
     assert abs(float(truth[0]) - 2 * math.log(1e-30)) < 1e-3
     with pytest.warns(RuntimeWarning, match="lost mass"):

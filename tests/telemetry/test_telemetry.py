@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 import pytest
@@ -19,7 +18,6 @@ from pcbench.telemetry import (
     Throughput,
     measure,
     share,
-    why_slow,
 )
 
 from ..learn.small import chain
@@ -144,23 +142,6 @@ def test_share(program):
     assert reached.flops_per_s == pytest.approx(100 * totals["flops"])
     assert reached.compute == pytest.approx(0.5)
     assert 0 < reached.memory < 1e-3
-
-
-def test_why_slow_names_the_part_with_its_number(program):
-    fast, slow = Roofline(1e15, 1e15), Roofline(1.0, 1e15)
-    cases = {
-        "Data: 50 %": (split(data=1.0, forward=1.0), fast),
-        "Python overhead: 75 %": (split(forward=1.0, total=4.0), fast),
-        "Update: 67 %": (split(forward=1.0, update=2.0), fast),
-        "Launch overhead: ": (split(forward=1.0, backward=1.0), fast),
-        "Compute: ": (split(forward=1.0, backward=1.0), slow),
-        "Memory: ": (split(forward=1.0, backward=1.0), Roofline(1e15, 1.0)),
-    }
-    for begin, (parts, roofline) in cases.items():
-        sentence = why_slow(program, parts, roofline)
-        assert sentence.startswith(begin)
-        assert re.search(r"\d", sentence)
-        assert sentence.endswith(".")
 
 
 # ---- Tensor Cores ----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -16,6 +17,8 @@ BACKLOG = 100_000
 LOG_LIMIT = 500
 LOGGED = frozenset({"state", "message", "checkpoint", "error", "validation"})
 RATE_WINDOW = 5.0
+WHY_EVERY = 1.0
+"""Seconds between two sentences on what holds a run back: a sentence that changes ten times a second cannot be read."""
 ENDED = frozenset({"finished", "failed"})
 
 
@@ -82,6 +85,8 @@ class RunFeed:
         self._elapsed = 0.0
         self._rates: deque[tuple[float, int]] = deque()
         self._status: dict[str, Any] | None = None
+        self._why = ""
+        self._why_due = 0.0
         # Subscribe first and read the past second: an event in between comes twice and is dropped by its number.
         self._unsubscribe = run.subscribe(self._enqueue)
         self._absorb(list(run.events(0)), most=1000)
@@ -159,7 +164,16 @@ class RunFeed:
             "elapsed": self._elapsed,
             "eta": self._eta(state, step, total),
             "tensorCores": self._tensor_cores(),
+            "why": self._why_slow(),
         }
+
+    def _why_slow(self) -> str:
+        """What holds the run back, in one sentence; empty where it does not say."""
+        now = time.monotonic()
+        if now >= self._why_due:
+            self._why_due = now + WHY_EVERY
+            self._why = str(getattr(self.run, "why_slow", ""))
+        return self._why
 
     def _eta(self, state: str, step: int, total: int) -> float | None:
         """From the pace of the last seconds; a mean over the whole run would carry a slow start along."""

@@ -104,6 +104,8 @@ export interface Status {
   elapsed: number;
   eta: number | null;
   tensorCores: string;
+  /** What holds the run back, in one sentence; empty while nothing can be said. */
+  why: string;
 }
 
 export interface ImageGroup {

@@ -35,6 +35,11 @@ export function TrainingPane({ store, palette }: Props) {
           ) : (
             <p className="pcb-hint">Waiting for the first step.</p>
           )}
+          {status.why && (
+            <p className="pcb-why">
+              <b>Why slow</b> {status.why}
+            </p>
+          )}
           <div className="pcb-below">
             <EventLog store={store} />
             <Numbers store={store} />
