@@ -56,6 +56,7 @@ def save(path: Path, plan: Plan, position: Position, log: EventLog) -> None:
             "epoch_ll": position.epoch_ll,
             "epoch_rows": position.epoch_rows,
             "stale": position.stale,
+            "step_size": position.step_size,
         },
         "best": None
         if best is None
@@ -87,7 +88,7 @@ def load(path: Path, plan: Plan) -> tuple[Position, EventLog]:
         raise FileFormatError(f"{path} holds no training checkpoint but {meta.get('kind')!r}")
     try:
         _require_same(path, plan, meta)
-        return _position(plan.program, tensors, meta), EventLog(_unpack_events(tensors, meta), meta["elapsed"])
+        return _position(path, plan, tensors, meta), EventLog(_unpack_events(tensors, meta), meta["elapsed"])
     except (KeyError, IndexError, AttributeError, ParameterError, RuntimeError) as error:
         raise FileFormatError(f"{path} is corrupt: {type(error).__name__}: {error}") from None
 
@@ -151,12 +152,20 @@ def _model(program: Program, tensors: dict[str, Tensor], prefix: str) -> Model:
     return Model.from_values(program, {p: tensors[f"{prefix}.{i}"] for i, p in enumerate(program.circuit.parameters)})
 
 
-def _position(program: Program, tensors: dict[str, Tensor], meta: dict[str, Any]) -> Position:
+def _position(path: Path, plan: Plan, tensors: dict[str, Tensor], meta: dict[str, Any]) -> Position:
+    program = plan.program
     model, best, at = _model(program, tensors, "model"), None, meta["best"]
     if at is not None:
         kept = model if at["is_model"] else _model(program, tensors, "best")
         best = Best(kept, at["log_likelihood"], at["step"], at["epoch"])
-    return Position(model, best=best, memory=_memory(program, tensors, meta), **{k: meta["position"][k] for k in _COUNTS})
+    counts = {k: meta["position"][k] for k in _COUNTS}
+    by_hand = meta["position"].get("step_size")  # older files have none
+    if by_hand is not None:
+        try:
+            by_hand = plan.method.checked_step_size(by_hand)
+        except OptionError as error:
+            raise FileFormatError(f"{path} is corrupt: {error}") from None
+    return Position(model, best=best, memory=_memory(program, tensors, meta), step_size=by_hand, **counts)
 
 
 def _memory(program: Program, tensors: dict[str, Tensor], meta: dict[str, Any]) -> Memory | None:

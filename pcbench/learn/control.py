@@ -28,6 +28,7 @@ class Control:
         self._end: Literal["finished", "failed"] | None = None
         self._announced: State | None = None
         self._trainer: int | None = None
+        self._step_size: tuple[float | None] | None = None
 
     # ---- any thread --------------------------------------------------------------------------------------------------
     @property
@@ -79,6 +80,23 @@ class Control:
             self._singles += 1
             self._changed.notify_all()
 
+    def set_step_size(self, value: float | None) -> None:
+        """Wish for a step size from the next step on; ``None``: that of the method.
+
+        Raises:
+            PCBenchError: when no step will follow.
+        """
+        with self._changed:
+            state = self._state()
+            if state not in ("running", "paused"):
+                raise PCBenchError(f"step_size is for steps to come; this run is {state}, and makes none")
+            self._step_size = (value,)
+
+    @property
+    def step_size(self) -> tuple[float | None] | None:
+        """A wish that waits for the next step, in brackets; ``None``: there is none."""
+        return self._step_size
+
     # ---- the training thread ---------------------------------------------------------------------------------------
     def begin(self) -> None:
         """Name the calling thread as the one that trains."""
@@ -106,6 +124,16 @@ class Control:
                     continue
             self._announced = state
             announce(state)
+
+    def take_step_size(self, obey: Callable[[float | None], None]) -> None:
+        """Carry a wish out, if there is one. It is seen as a wish until it has been, so that nobody reads the old value."""
+        wish = self._step_size
+        if wish is None:
+            return
+        obey(wish[0])
+        with self._changed:
+            if self._step_size is wish:
+                self._step_size = None
 
     def finish(self, end: Literal["finished", "failed"]) -> None:
         """The run is over."""

@@ -115,13 +115,16 @@ def _launch(
 ) -> Run:
     control, place, clock = Control(), Place(position), StepClock()
     machine = MachineMeter(plan.program, clock)
-    run = Run(control, log, place, clock, machine, plan.total_steps)
+    run = Run(control, log, place, clock, machine, plan.method, plan.total_steps)
     if progress:
         from .progress import ProgressBar  # rich takes a while to import, and most runs show no bar
 
         log.subscribe(ProgressBar(plan.total_steps, position.step))
     if on_event is not None:
         log.subscribe(on_event)
+    if position.step_size is not None:
+        text = f"step size: {position.step_size:g}, set by hand before the break; None would be the method's own"
+        log.emit("message", position.step, position.epoch, text=text)
     if names := constant_columns(plan.train, plan.program.circuit.variables):
         shown = ", ".join(names[:5]) + (f", … {len(names)} in all" if len(names) > 5 else "")
         text = f"constant in the training data: {shown}; densities there only show the smallest variance that leaves may have"

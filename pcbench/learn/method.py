@@ -34,6 +34,16 @@ class Method(abc.ABC):
     def step_size(self, step: int, total: int) -> float:
         """η of step ``step`` of ``total``; EM wants it in (0, 1]."""
 
+    def checked_step_size(self, value: object) -> float:
+        """A step size given by hand, if a step can be made with it.
+
+        Raises:
+            OptionError: otherwise.
+        """
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= 1:
+            raise OptionError(f"step_size of {self.name!r} must be a number in (0, 1], got {value!r}")
+        return float(value)
+
     @abc.abstractmethod
     def learner(self, model: Model, memory: Memory | None) -> Learner:
         """What makes the steps of one run.
@@ -156,6 +166,11 @@ class Gradient(Method):
 
     def step_size(self, step: int, total: int) -> float:
         return self.learning_rate(step, total) if isinstance(self.learning_rate, Schedule) else self.learning_rate
+
+    def checked_step_size(self, value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+            raise OptionError(f"step_size of {self.name!r} must be a positive number, got {value!r}")
+        return float(value)
 
     def learner(self, model: Model, memory: Memory | None) -> Learner:
         make = OPTIMISERS[self.optimiser] if isinstance(self.optimiser, str) else self.optimiser

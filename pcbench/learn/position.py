@@ -32,6 +32,7 @@ class Position:
         best: best on validation data.
         stale: validations since then.
         memory: what the learner remembers besides the model; kept for checkpoints only.
+        step_size: given by hand, instead of the method's; ``None``: the method's.
     """
 
     model: Model
@@ -43,6 +44,7 @@ class Position:
     best: Best | None = None
     stale: int = 0
     memory: Memory | None = None
+    step_size: float | None = None
 
 
 class Place:

@@ -14,6 +14,7 @@ from ..execute import Model
 from ..telemetry import GpuUse, MachineMeter, StepClock, StepSplit, why_slow
 from .control import Control, State
 from .events import Callback, Event, EventLog
+from .method import Method
 from .position import Place
 
 #: Seconds that a program's exit waits for a run in the background to end its step and write its checkpoint.
@@ -30,9 +31,17 @@ class Run:
     """
 
     def __init__(
-        self, control: Control, log: EventLog, place: Place, clock: StepClock, machine: MachineMeter, total_steps: int
+        self,
+        control: Control,
+        log: EventLog,
+        place: Place,
+        clock: StepClock,
+        machine: MachineMeter,
+        method: Method,
+        total_steps: int,
     ) -> None:
         self._control, self._log, self._place, self._clock, self._machine = control, log, place, clock, machine
+        self._method = method
         self._total_steps = total_steps
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -101,6 +110,32 @@ class Run:
             PCBenchError: when the run is not paused (nor asked to).
         """
         self._control.step_once()
+
+    @property
+    def step_size(self) -> float:
+        """Of the next step: η of EM, the learning rate of gradients. Set it, and it holds from the next step on, as an event of
+        the log says, until it is set again; ``None`` gives the method's own back. Checkpoints keep it.
+
+        Raises (when set):
+            OptionError: for a value that the method cannot use.
+            PCBenchError: when the run is over.
+        """
+        position = self._place.position
+        by_hand = self._by_hand()
+        return self._method.step_size(position.step, self._total_steps) if by_hand is None else by_hand
+
+    @step_size.setter
+    def step_size(self, value: float | int | None) -> None:
+        self._control.set_step_size(None if value is None else self._method.checked_step_size(value))
+
+    @property
+    def step_size_by_hand(self) -> bool:
+        """Whether :attr:`step_size` was set, and is not the method's own."""
+        return self._by_hand() is not None
+
+    def _by_hand(self) -> float | None:
+        wish = self._control.step_size
+        return self._place.position.step_size if wish is None else wish[0]
 
     def wait(self, timeout: float | int | None = None) -> bool:
         """Wait until the run is over, at most ``timeout`` seconds; whether it is. Raises what made it fail, if it failed."""

@@ -36,7 +36,7 @@ class Trainer:
         self._throughput = Throughput()
         self._memory = MemoryMeter(plan.program, max(b - a for a, b in self._bounds))
         self._bits = -1.0 / (max(1, len(plan.program.circuit.variables)) * math.log(2))
-        self._saved_at: tuple[int, int] | None = None
+        self._saved_at: tuple[int, int, float | None] | None = None
         self._made = 0
 
     def work(self) -> BaseException | None:
@@ -65,11 +65,25 @@ class Trainer:
                 answer = self._control.gate(lambda state: self._emit("state", text=state))
                 if answer == "stood":
                     self._clock.start()  # standing still is no part of a step
+                self._control.take_step_size(self._set_step_size)
+                position = self._place.position
                 if answer == "stop" or not self._step(position):
                     break
+        self._control.take_step_size(self._set_step_size)  # too late for a step, but not for a continuation
         self._save()
         if self._control.stopping:
             self._emit("message", text=f"stopped after {self._place.position.step} of {self._plan.total_steps} steps")
+
+    def _set_step_size(self, value: float | None) -> None:
+        """Use this step size from the next step on, and say so: the curve bends here, and the log must tell why."""
+        position = self._place.position
+        self._place.advance(dataclasses.replace(position, step_size=value))
+        usual = self._plan.method.step_size(position.step, self._plan.total_steps)
+        first = f"from step {position.step + 1} on"
+        if value is None:
+            self._emit("message", text=f"step size: the method's own {first}, {usual:g} now")
+        else:
+            self._emit("message", text=f"step size: {value:g} {first}, set by hand; the method's would be {usual:g}")
 
     def _interrupted(self) -> None:
         """An interrupt ends the run, but may not cost what it has learnt: the last complete step is written down."""
@@ -91,7 +105,8 @@ class Trainer:
         clock.lap("other")
         given_up = self._counts.workspace.given_up
         last = min(len(self._bounds), position.batch + plan.method.batches_per_step(len(self._bounds)))
-        step_size = plan.method.step_size(position.step, plan.total_steps)
+        by_hand = position.step_size
+        step_size = plan.method.step_size(position.step, plan.total_steps) if by_hand is None else by_hand
         if last == position.batch + 1:
             evidence, numbers = self._rows(position.epoch, position.batch)
             rows = len(evidence)
@@ -217,12 +232,13 @@ class Trainer:
     def _save(self) -> None:
         """Write the checkpoint, unless it was just written. A full disk is reported, and does not cost the run."""
         path, position = self._plan.checkpoint, self._place.position
-        if path is None or self._saved_at == (position.step, position.epoch):
+        moment = (position.step, position.epoch, position.step_size)
+        if path is None or self._saved_at == moment:
             return
         try:
             checkpoint.save(Path(path), self._plan, position, self._log)
         except OSError as error:
             self._emit("error", text=f"the checkpoint {str(path)!r} could not be written, training goes on: {error}")
         else:
-            self._saved_at = (position.step, position.epoch)
+            self._saved_at = moment
             self._emit("checkpoint", text=f"written to {path}")

@@ -60,8 +60,8 @@ def _around(split: StepSplit) -> str:
         return f"Data: {number} goes into fetching {split.samples:.0f} rows (measured); keep them as uint8 in memory."
     if worst == "other":
         return (
-            f"Python: {number} lies outside the engine, in events, callbacks and threads that share the interpreter (measured); "
-            "a larger batch does more work per step."
+            f"Python: {number} lies outside the engine, in events, callbacks and threads that share the interpreter "
+            "(measured); a larger batch does more work per step."
         )
     return (
         f"Update: {number} is the M step, which costs the same for any batch (measured); more than {split.samples:.0f} rows a "
@@ -93,14 +93,14 @@ def _passes(split: StepSplit, use: GpuUse, totals: Mapping[str, Any]) -> str:
         )
     if memory >= compute:
         return (
-            f"Memory: the passes reach {100 * memory:.0f} % of the memory bandwidth and {100 * compute:.0f} % of the arithmetic "
-            f"({use.source})."
+            f"Memory: the passes reach {100 * memory:.0f} % of the memory bandwidth and {100 * compute:.0f} % of the "
+            f"arithmetic ({use.source})."
         )
     padding = float(totals["padding"])
     if padding >= PADDING_LIMIT:
         return (
-            f"Padding: {100 * padding:.0f} % of what the kernels multiply is no edge (counted), and arithmetic is what limits, at "
-            f"{100 * compute:.0f} % ({use.source}); sparser kernels or another block size would skip it."
+            f"Padding: {100 * padding:.0f} % of what the kernels multiply is no edge (counted), and arithmetic is what limits, "
+            f"at {100 * compute:.0f} % ({use.source}); sparser kernels or another block size would skip it."
         )
     return (
         f"Compute: the passes reach {100 * compute:.0f} % of the arithmetic and {100 * memory:.0f} % of the memory bandwidth "

@@ -46,7 +46,7 @@ CASES = [
         estimated(0.02, 0.05),
         PADDED,
         "Launches: 10 layers take 400 µs each",
-        "5.0 % of the memory bandwidth (estimated)",
+        "5.0 % of the memory bandwidth (est",
     ),
     (PASSES, measured(0.01, 0.03, 0.2), TOTALS, "Launches: 10 layers", "1.0 % of the arithmetic and 3.0 % of the memory"),
     (PASSES, measured(0.01, 0.03, 0.9), TOTALS, "Latency: the multiprocessors are busy 90 %", "(measured)"),

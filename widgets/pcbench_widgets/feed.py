@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from pcbench.errors import OptionError
+
 from .points import Point, PointHistory, Summary
 from .protocol import Message, log_message, points_message
 
@@ -153,6 +155,20 @@ class RunFeed:
         text = event.text or ", ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
         return {"seq": self._logged, "kind": event.kind, "step": event.step, "time": event.time, "text": text}
 
+    def set_step_size(self, text: str) -> None:
+        """Changes the run's step size to what somebody typed; an empty text gives the method's own back.
+
+        Raises:
+            OptionError: for a text that is no number, and whatever the run raises.
+        """
+        if not hasattr(self.run, "step_size"):
+            raise OptionError(f"a {type(self.run).__name__} has no step_size to change")
+        try:
+            value = float(text) if text.strip() else None
+        except ValueError:
+            raise OptionError(f"step_size must be a number, got {text!r}") from None
+        self.run.step_size = value
+
     def status(self) -> dict[str, Any]:
         state, step, total = self.run.state, self.run.step, self.run.total_steps
         return {
@@ -165,6 +181,8 @@ class RunFeed:
             "eta": self._eta(state, step, total),
             "tensorCores": self._tensor_cores(),
             "why": self._why_slow(),
+            "stepSize": getattr(self.run, "step_size", None),
+            "byHand": bool(getattr(self.run, "step_size_by_hand", False)),
         }
 
     def _why_slow(self) -> str:

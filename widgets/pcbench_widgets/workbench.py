@@ -35,6 +35,8 @@ TICK = 0.1
 BEAT = 2.0
 GROUPS = 12
 _COMMANDS = {"pause": "pause", "resume": "resume", "stop": "stop", "step": "step_once"}
+_VALUED = {"stepSize": "set_step_size"}
+"""Commands with a text, which the feed makes something of first."""
 
 
 class Workbench(anywidget.AnyWidget):
@@ -253,7 +255,7 @@ class Workbench(anywidget.AnyWidget):
         elif kind == "sync":
             self._sync(content["have"])
         elif kind == "command":
-            self._command(content["id"], content["op"])
+            self._command(content["id"], content["op"], str(content.get("value", "")))
         elif kind == "select":
             self._selected = tuple(int(block) for block in content["blocks"])
 
@@ -274,14 +276,17 @@ class Workbench(anywidget.AnyWidget):
             feed.sync(have["run"], have["seq"], have["log"])
         self._post(({"type": "synced"}, []))
 
-    def _command(self, number: int, op: str) -> None:
+    def _command(self, number: int, op: str, value: str) -> None:
         feed = self._feed
         ok, text = True, ""
-        if feed is None or op not in _COMMANDS:
+        if feed is None or op not in (*_COMMANDS, *_VALUED):
             ok, text = False, "There is no run to steer." if feed is None else f"Unknown command {op!r}."
         else:
             try:
-                getattr(feed.run, _COMMANDS[op])()
+                if op in _VALUED:
+                    getattr(feed, _VALUED[op])(value)
+                else:
+                    getattr(feed.run, _COMMANDS[op])()
             except Exception as error:  # whatever it was, the person at the button must read it
                 ok, text = False, f"{type(error).__name__}: {error}"
             feed.publish()

@@ -106,6 +106,9 @@ export interface Status {
   tensorCores: string;
   /** What holds the run back, in one sentence; empty while nothing can be said. */
   why: string;
+  /** Of the next step; null for a run that has none to change. */
+  stepSize: number | null;
+  byHand: boolean;
 }
 
 export interface ImageGroup {
@@ -215,7 +218,7 @@ export function decode(head: Json, buffers: DataView[]): Incoming | null {
   }
 }
 
-export type Command = "pause" | "resume" | "stop" | "step";
+export type Command = "pause" | "resume" | "stop" | "step" | "stepSize";
 
 export interface Have {
   circuit: number;
@@ -229,5 +232,5 @@ export interface Have {
 export type Outgoing =
   | { type: "sync"; have: Have & { parts: Record<string, Body> } }
   | { type: "part"; part: string; body: Body }
-  | { type: "command"; id: number; op: Command }
+  | { type: "command"; id: number; op: Command; value?: string }
   | { type: "select"; blocks: number[] };

@@ -78,7 +78,7 @@ describe("log", () => {
 
 describe("commands", () => {
   it("wait for their own answer, and show why they failed", () => {
-    command(store, "stop", 5);
+    command(store, "stop", undefined, 5);
     const { pending } = store.getState();
     expect(pending).toMatchObject({ op: "stop", since: 5 });
     receive(store, { type: "ack", id: pending!.id + 1, ok: true, text: "" }, 6);

@@ -30,6 +30,8 @@ export interface State {
   syncing: boolean;
   pending: Pending | null;
   notice: string;
+  /** Which command the notice is about. */
+  noticeOf: Command | null;
   /** Milliseconds of the local clock. */
   heard: number;
   beatEvery: number;
@@ -55,6 +57,7 @@ export function createWorkbenchStore(send: Send, now = Date.now()): Store {
     syncing: false,
     pending: null,
     notice: "",
+    noticeOf: null,
     heard: now,
     beatEvery: 2,
     kernelGone: false,
@@ -105,7 +108,7 @@ export function receive(store: Store, message: Incoming, now = Date.now()): void
       return store.parts[message.part]?.receive(message.body, message.buffers);
     case "ack":
       if (state.pending?.id !== message.id) return;
-      return store.setState({ pending: null, notice: message.ok ? "" : message.text });
+      return store.setState({ pending: null, notice: message.ok ? "" : message.text, noticeOf: state.pending.op });
     case "synced":
       return store.setState({ syncing: false });
     case "beat":
@@ -131,10 +134,10 @@ export function requestSync(store: Store): void {
 
 let nextCommand = 1;
 
-export function command(store: Store, op: Command, now = Date.now()): void {
+export function command(store: Store, op: Command, value?: string, now = Date.now()): void {
   const id = nextCommand++;
   store.setState({ pending: { id, op, since: now }, notice: "" });
-  store.send({ type: "command", id, op });
+  store.send({ type: "command", id, op, value });
 }
 
 export function selectBlocks(store: Store, blocks: Iterable<number>): void {

@@ -7,6 +7,7 @@ interface Props {
   min?: number;
   list?: string;
   placeholder?: string;
+  disabled?: boolean;
   /** False where it was refused: the old value comes back. */
   onCommit: (value: string) => boolean | void;
   id?: string;

@@ -1,9 +1,11 @@
 import { useEffect, useState } from "react";
 import { useStore } from "zustand";
+import { Field } from "../builder/Field";
 import type { Command, Status } from "../protocol";
 import { command, type Store } from "../store";
 
 const PATIENCE_MS = 400;
+const LIVE = ["running", "paused"];
 
 const BUTTONS: { op: Command; label: string; when: string[]; hint: string }[] = [
   { op: "pause", label: "Pause", when: ["running"], hint: "Finish this step, then wait" },
@@ -15,6 +17,7 @@ const BUTTONS: { op: Command; label: string; when: string[]; hint: string }[] = 
 export function Controls({ store, status }: { store: Store; status: Status }) {
   const pending = useStore(store, (s) => s.pending);
   const notice = useStore(store, (s) => s.notice);
+  const noticeOf = useStore(store, (s) => s.noticeOf);
   const gone = useStore(store, (s) => s.kernelGone);
   const waiting = useLate(pending?.since ?? null);
   return (
@@ -23,7 +26,7 @@ export function Controls({ store, status }: { store: Store; status: Status }) {
         {status.state}
       </span>
       {waiting && <span className="pcb-waiting">waiting for the kernel …</span>}
-      {notice && <span className="pcb-notice">{notice}</span>}
+      {notice && noticeOf !== "stepSize" && <span className="pcb-notice">{notice}</span>}
       {BUTTONS.map(({ op, label, when, hint }) => (
         <button
           key={op}
@@ -36,6 +39,22 @@ export function Controls({ store, status }: { store: Store; status: Status }) {
           {label}
         </button>
       ))}
+      {status.stepSize !== null && (
+        <span className="pcb-step-size" title="Holds from the next step on; an empty field gives the method's own back">
+          <Field
+            label="step size"
+            value={status.byHand ? String(status.stepSize) : ""}
+            placeholder={status.stepSize.toPrecision(3)}
+            disabled={gone || !LIVE.includes(status.state)}
+            onCommit={(value) => command(store, "stepSize", value)}
+          />
+          {notice && noticeOf === "stepSize" && (
+            <span className="pcb-notice" role="alert">
+              {notice}
+            </span>
+          )}
+        </span>
+      )}
     </>
   );
 }
