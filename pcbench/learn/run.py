@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ..execute import Model
 from ..telemetry import GpuUse, MachineMeter, StepClock, StepSplit, why_slow
+from . import snapshot
 from .control import Control, State
 from .events import Callback, Event, EventLog
 from .method import Method
@@ -88,6 +91,20 @@ class Run:
     def error(self) -> BaseException | None:
         """What made the run fail."""
         return self._error
+
+    def snapshot(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the model as it is after the last complete step to a file, while the run goes on; where the file is.
+
+        Args:
+            path: ends in ``.pcb``, and replaces a file of this name as a whole; left out: ``snapshot-step-….pcb`` in the
+                current folder, under a name that is free.
+
+        Raises:
+            OptionError: for a name that cannot be a snapshot's.
+            OSError: when the disk refuses.
+        """
+        position = self._place.share()
+        return snapshot.write(position.model, path, position.step, position.epoch)
 
     # ---- steering ----------------------------------------------------------------------------------------------------
     def pause(self, wait: bool = False) -> None:

@@ -77,6 +77,8 @@ class Trainer:
     def _set_step_size(self, value: float | None) -> None:
         """Use this step size from the next step on, and say so: the curve bends here, and the log must tell why."""
         position = self._place.position
+        if value == position.step_size:
+            return
         self._place.advance(dataclasses.replace(position, step_size=value))
         usual = self._plan.method.step_size(position.step, self._plan.total_steps)
         first = f"from step {position.step + 1} on"

@@ -42,7 +42,7 @@ def used(run):
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_it_holds_from_the_next_step_until_it_is_taken_back(method):
     given = {"model": chain(), "data": rows(90), "epochs": 9 if method == EM() else 3, "batch_size": 30, "method": method}
-    run = changed({2: 0.07, 5: 0.5, 6: None}, **given)
+    run = changed({2: 0.07, 4: 0.07, 5: 0.5, 6: None}, **given)  # the same again is no change
     own = [method.step_size(step, 9) for step in range(9)]
     assert used(run) == [*own[:2], 0.07, 0.07, 0.07, 0.5, *own[6:]]
     told = [(e.step, e.text) for e in run.events() if e.text.startswith("step size: ")]

@@ -88,6 +88,7 @@ class RunFeed:
         self._rates: deque[tuple[float, int]] = deque()
         self._status: dict[str, Any] | None = None
         self._why = ""
+        self._snapshot: dict[str, str] | None = {"state": "", "text": ""} if hasattr(run, "snapshot") else None
         self._why_due = 0.0
         # Subscribe first and read the past second: an event in between comes twice and is dropped by its number.
         self._unsubscribe = run.subscribe(self._enqueue)
@@ -169,6 +170,32 @@ class RunFeed:
             raise OptionError(f"step_size must be a number, got {text!r}") from None
         self.run.step_size = value
 
+    def snapshot(self, text: str) -> None:
+        """Writes the run's model to a file, in a thread of its own: a large one takes seconds, and Stop must not wait for it.
+        How it ended is part of the status, so that a reload and a second view read it, too.
+
+        Args:
+            text: the file; empty: the run chooses a name.
+
+        Raises:
+            OptionError: for a run without snapshots, and while another one is written.
+        """
+        take = getattr(self.run, "snapshot", None)
+        with self._lock:
+            if self._snapshot is None or take is None:
+                raise OptionError(f"a {type(self.run).__name__} takes no snapshots")
+            if self._snapshot["state"] == "writing":
+                raise OptionError("a snapshot is being written; wait for it to end")
+            self._snapshot = {"state": "writing", "text": "writing …"}
+
+        def write() -> None:
+            try:
+                self._snapshot = {"state": "done", "text": f"saved to {take(text.strip() or None)}"}
+            except Exception as error:  # whatever it was, the person at the button must read it
+                self._snapshot = {"state": "failed", "text": f"{type(error).__name__}: {error}"}
+
+        threading.Thread(target=write, name="pcbench-snapshot", daemon=True).start()
+
     def status(self) -> dict[str, Any]:
         state, step, total = self.run.state, self.run.step, self.run.total_steps
         return {
@@ -182,6 +209,7 @@ class RunFeed:
             "tensorCores": self._tensor_cores(),
             "why": self._why_slow(),
             "stepSize": getattr(self.run, "step_size", None),
+            "snapshot": self._snapshot,
             "byHand": bool(getattr(self.run, "step_size_by_hand", False)),
         }
 

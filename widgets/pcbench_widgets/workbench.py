@@ -35,7 +35,7 @@ TICK = 0.1
 BEAT = 2.0
 GROUPS = 12
 _COMMANDS = {"pause": "pause", "resume": "resume", "stop": "stop", "step": "step_once"}
-_VALUED = {"stepSize": "set_step_size"}
+_VALUED = {"stepSize": "set_step_size", "snapshot": "snapshot"}
 """Commands with a text, which the feed makes something of first."""
 
 

@@ -109,6 +109,8 @@ export interface Status {
   /** Of the next step; null for a run that has none to change. */
   stepSize: number | null;
   byHand: boolean;
+  /** How the last one went; null for a run that takes none. */
+  snapshot: { state: "" | "writing" | "done" | "failed"; text: string } | null;
 }
 
 export interface ImageGroup {
@@ -218,7 +220,7 @@ export function decode(head: Json, buffers: DataView[]): Incoming | null {
   }
 }
 
-export type Command = "pause" | "resume" | "stop" | "step" | "stepSize";
+export type Command = "pause" | "resume" | "stop" | "step" | "stepSize" | "snapshot";
 
 export interface Have {
   circuit: number;

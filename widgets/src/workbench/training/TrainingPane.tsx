@@ -12,6 +12,7 @@ import { memoryLines, scoreLines, speedLines, steps, timeLines, type Unit } from
 import { Controls } from "./Controls";
 import { EventLog } from "./EventLog";
 import { Numbers } from "./Numbers";
+import { Snapshot } from "./Snapshot";
 
 const POWERS_OF_TWO = Array.from({ length: 50 }, (_, i) => 2 ** i);
 
@@ -29,6 +30,7 @@ export function TrainingPane({ store, palette }: Props) {
       {status ? (
         <>
           <Progress status={status} />
+          {status.snapshot && <Snapshot store={store} step={status.step} last={status.snapshot} />}
           <Scores store={store} />
           {seq > 0 ? (
             <Charts store={store} palette={palette} />
@@ -36,7 +38,7 @@ export function TrainingPane({ store, palette }: Props) {
             <p className="pcb-hint">Waiting for the first step.</p>
           )}
           {status.why && (
-            <p className="pcb-why">
+            <p className="pcb-slow">
               <b>Why slow</b> {status.why}
             </p>
           )}

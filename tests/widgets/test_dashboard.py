@@ -1,0 +1,109 @@
+"""What the dashboard says and takes beside curves: why a run is slow, its step size, snapshots. With a real run."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import pcbench
+from pcbench.learn import MiniBatchEM, Run
+from pcbench_widgets.feed import RunFeed
+from tests.widgets.scripted_run import ScriptedRun
+from tests.widgets.test_workbench import Caught, ask, small_circuit, wait_for
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    data = torch.randint(0, 2, (60, 2), generator=torch.Generator().manual_seed(1))
+    run = pcbench.fit(small_circuit(), data, epochs=1_000_000, batch_size=20, method=MiniBatchEM(0.1), background=True)
+    yield run
+    run.stop()
+    assert run.wait(10)
+
+
+@pytest.fixture
+def bench(run: Run) -> Iterator[Caught]:
+    opened = Caught(run=run)
+    yield opened
+    opened.close()
+
+
+def status(bench: Caught) -> dict[str, object]:
+    found: dict[str, object] = bench.of("status")[-1]["status"]
+    return found
+
+
+def test_the_sentence_comes_once_there_are_steps(bench: Caught, run: Run) -> None:
+    assert wait_for(lambda: bool(status(bench)["why"]))
+    assert re.fullmatch(r"[A-Z][A-Za-z ]+: .*\d.*\.", str(status(bench)["why"]))
+
+
+def test_the_sentence_stands_for_a_second(run: Run) -> None:
+    assert wait_for(lambda: run.step > 10)
+    feed = RunFeed(1, run, lambda message: None, lambda: "")
+    assert len({feed.status()["why"] for _ in range(20)}) == 1
+    feed.close()
+
+
+def test_step_size_from_the_view(bench: Caught, run: Run) -> None:
+    assert wait_for(lambda: status(bench)["stepSize"] == 0.1)
+    assert status(bench)["byHand"] is False
+    ask(bench, type="command", id=1, op="stepSize", value=" 0.05 ")
+    assert run.step_size == 0.05
+    assert wait_for(lambda: (status(bench)["stepSize"], status(bench)["byHand"]) == (0.05, True))
+    logged = [entry["text"] for message in bench.of("log") for entry in message["entries"]]
+    assert wait_for(lambda: any("step size: 0.05 from step" in e.text for e in run.events())), logged
+    ask(bench, type="command", id=2, op="stepSize", value="")
+    assert (run.step_size, run.step_size_by_hand) == (0.1, False)
+    assert [(ack["id"], ack["ok"]) for ack in bench.of("ack")] == [(1, True), (2, True)]
+
+
+@pytest.mark.parametrize("value", ["7", "0", "-0.1", "nan", "inf", "fast"])
+def test_a_step_size_that_makes_no_step_is_refused(bench: Caught, run: Run, value: str) -> None:
+    ask(bench, type="command", id=1, op="stepSize", value=value)
+    (ack,) = bench.of("ack")
+    assert ack["ok"] is False
+    assert re.match(r"OptionError: step_size .*must be a number.*, got ", ack["text"])
+    assert run.step_size == 0.1
+
+
+def test_a_snapshot_says_where_it_is(bench: Caught, run: Run, tmp_path: Path) -> None:
+    assert status(bench)["snapshot"] == {"state": "", "text": ""}
+    ask(bench, type="command", id=1, op="snapshot", value=str(tmp_path / "now.pcb"))
+    assert wait_for(lambda: status(bench)["snapshot"] == {"state": "done", "text": f"saved to {tmp_path / 'now.pcb'}"})
+    assert isinstance(pcbench.load(tmp_path / "now.pcb"), pcbench.Model)
+    ask(bench, type="command", id=2, op="snapshot", value=str(tmp_path / "nowhere" / "now.pcb"))
+    assert wait_for(lambda: "there is no folder" in str(status(bench)["snapshot"]))
+    assert run.state == "running"
+
+
+def test_stop_does_not_wait_for_a_snapshot(bench: Caught, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = threading.Event()
+    monkeypatch.setattr(Run, "snapshot", lambda self, path: slow.wait(10) and "there")
+    ask(bench, type="command", id=1, op="snapshot", value="")
+    ask(bench, type="command", id=2, op="snapshot", value="")  # one at a time
+    ask(bench, type="command", id=3, op="stop")
+    assert run.wait(5)
+    assert [ack["ok"] for ack in bench.of("ack")] == [True, False, True]
+    assert wait_for(lambda: status(bench)["snapshot"] == {"state": "writing", "text": "writing …"})
+    slow.set()
+    assert wait_for(lambda: status(bench)["snapshot"] == {"state": "done", "text": "saved to there"})
+
+
+def test_a_run_without_them_is_followed_all_the_same(bench: Caught) -> None:
+    other = ScriptedRun(total_steps=10, delay=0.001)
+    bench.run = other
+    other.wait(5)
+    found = status(bench)
+    assert (found["why"], found["stepSize"], found["snapshot"]) == ("", None, None)
+    for id, op in enumerate(("stepSize", "snapshot")):
+        ask(bench, type="command", id=id, op=op, value="0.1")
+    assert [ack["text"] for ack in bench.of("ack")] == [
+        "OptionError: a ScriptedRun has no step_size to change",
+        "OptionError: a ScriptedRun takes no snapshots",
+    ]
