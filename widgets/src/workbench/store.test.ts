@@ -84,7 +84,10 @@ describe("commands", () => {
     receive(store, { type: "ack", id: pending!.id + 1, ok: true, text: "" }, 6);
     expect(store.getState().pending).not.toBeNull();
     receive(store, { type: "ack", id: pending!.id, ok: false, text: "no run" }, 6);
-    expect(store.getState()).toMatchObject({ pending: null, notice: "no run" });
+    expect(store.getState()).toMatchObject({ pending: null, notice: "no run", noticeOf: "stop" });
+    command(store, "stepSize", "7");
+    expect(sent.at(-1)).toMatchObject({ op: "stepSize", value: "7" });
+    expect(store.getState().notice).toBe("");
   });
 });
 
