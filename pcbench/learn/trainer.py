@@ -178,6 +178,7 @@ class Trainer:
             "forward_s": split.forward,
             "backward_s": split.backward,
             "update_s": split.update,
+            "other_s": split.other,
             "step_size": step_size,
             **self._memory.read(models, self._counts.held, self._counts.workspace).metrics(),
             **self._machine.metrics(),

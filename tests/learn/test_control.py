@@ -131,9 +131,17 @@ def test_events_are_numbered_and_read_from_anywhere(run):
     assert (steps[1:] > steps[:-1]).all()
     assert len(run.curve("no such metric")[0]) == 0
     step = next(e for e in events if e.kind == "step")
-    assert {"train_ll", "train_bpd", "samples_per_s", "forward_s", "backward_s", "update_s", "data_s", "step_size"} < set(
-        step.metrics
-    )
+    assert {
+        "train_ll",
+        "train_bpd",
+        "samples_per_s",
+        "forward_s",
+        "backward_s",
+        "update_s",
+        "data_s",
+        "other_s",
+        "step_size",
+    } < set(step.metrics)
     assert {f"memory_{k}" for k in ("parameters", "values", "flows", "other", "peak")} < set(step.metrics)
     assert step.metrics["memory_peak"] > step.metrics["memory_parameters"] > 0
 

@@ -63,6 +63,23 @@ def test_the_step_is_really_made_with_it():
         torch.testing.assert_close(got, wanted)
 
 
+@pytest.mark.parametrize("leaf", ["categorical", "gaussian"])
+def test_full_batch_em_never_falls_with_a_shorter_step_either(leaf):
+    given = {
+        "model": chain(leaf),
+        "data": rows(120, leaf),
+        "epochs": 25,
+        "batch_size": 50,
+        "method": EM(),
+        "dtype": torch.float64,
+    }
+    run = changed({3: 0.3, 10: 0.05, 18: 1.0}, **given)
+    assert set(used(run)) == {1.0, 0.3, 0.05}
+    likelihood = run.curve("train_ll")[1]
+    assert (likelihood[1:] >= likelihood[:-1] - 1e-10).all()
+    assert likelihood[10] > likelihood[3] + 1e-6
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_it_survives_a_break(tmp_path, method):
     """A run that is changed, stopped and resumed goes on as one that was changed and never stopped."""

@@ -8,7 +8,7 @@ import type { Status } from "../protocol";
 import type { Store } from "../store";
 import type { Palette } from "../theme";
 import { Chart, type Range } from "./Chart";
-import { memoryLines, scoreLines, speedLines, steps, timeLines, type Unit } from "./charts";
+import { memoryLines, PARTS, scoreLines, speedLines, steps, timeLines, type Unit } from "./charts";
 import { Controls } from "./Controls";
 import { EventLog } from "./EventLog";
 import { Numbers } from "./Numbers";
@@ -82,7 +82,7 @@ function Progress({ status }: { status: Status }) {
 function Scores({ store }: { store: Store }) {
   useStore(store, (s) => s.seq);
   const { history } = store.getState();
-  const parts = ["forward_s", "backward_s", "update_s"].map((name) => history.latest(name) ?? 0);
+  const parts = PARTS.map(([name]) => history.latest(name) ?? 0);
   const stepTime = parts.reduce((sum, part) => sum + part, 0);
   const speed = history.latest("samples_per_s");
   const peak = history.latest("memory_peak");
@@ -92,7 +92,7 @@ function Scores({ store }: { store: Store }) {
     ["train", score(history.latest("train_bpd"), 4), "bits / dimension"],
     ["validation", score(history.latest("valid_bpd"), 4), "bits / dimension"],
     ["speed", speed === null ? "–" : count(speed), "samples / s"],
-    ["step", stepTime ? seconds(stepTime) : "–", "all three parts"],
+    ["step", stepTime ? seconds(stepTime) : "–", "all parts"],
     ["memory peak", peak === null ? "–" : bytes(peak), "all purposes"],
   ];
   return (

@@ -68,15 +68,15 @@ export function memoryLines(history: History): Line[] {
   return [...lines, { label: "peak", color: 4, values: peak, dashed: true }];
 }
 
+/** All that a step is made of; « other » is Python around the engine. */
+export const PARTS: [name: string, label: string][] = [
+  ["forward_s", "forward"],
+  ["backward_s", "backward"],
+  ["update_s", "update"],
+  ["data_s", "data"],
+  ["other_s", "other"],
+];
+
 export function timeLines(history: History): Line[] {
-  return stack(
-    history,
-    [
-      ["forward_s", "forward"],
-      ["backward_s", "backward"],
-      ["update_s", "update"],
-    ],
-    1,
-    "mean",
-  );
+  return stack(history, PARTS, 1, "mean");
 }
