@@ -144,6 +144,7 @@ def em_step(
     check_rates(step_size, pseudocount)
     with torch.no_grad():
         evidence, workspace = Evidence.of(evidence), workspace or Workspace()
+        lost_mass = False
         if updates_alone(model.program) and (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
             stamps = Stamps(model.program.device) if clock is not None else None
             new = recycled(model, recycle)
@@ -162,9 +163,12 @@ def em_step(
                 clock.divide(stamps.seconds())
             if settled.exact:
                 return Stepped(new, settled.log_likelihood)
-            recycle = new
+            recycle, lost_mass = new, True
         statistics = Statistics.zeros(model.program) if statistics is None else statistics.reset()
-        _, log_likelihood = expectation(model, evidence, workspace, statistics, clock)
+        if lost_mass:  # as it would again
+            log_likelihood = _exact_expectation(model, evidence, workspace, statistics, clock)
+        else:
+            _, log_likelihood = expectation(model, evidence, workspace, statistics, clock)
         new = maximise(model, statistics, step_size, pseudocount, recycle)
         _lap(clock, "update")
         return Stepped(new, log_likelihood)

@@ -238,6 +238,13 @@ def test_lost_mass_is_found_and_computed_exactly() -> None:
     same(likelihood, truth, 1e-6)
     for one, two in zip(got.weights, expected.weights, strict=True):
         same(one, two, 1e-5)
+    again = Workspace()
+    with pytest.warns(RuntimeWarning, match="lost mass"):
+        stepped = em_step(model, data, 0.5, 0.1, again)
+    assert again.given_up == 1  # and is not tried once more
+    learnt = em_step(precise, data, 0.5, 0.1).model.values()
+    for parameter, value in stepped.model.values().items():
+        same(value, learnt[parameter], 1e-5)
 
 
 @pytest.mark.parametrize("wrong", [-1, 7, 255])
