@@ -189,7 +189,7 @@ def test_a_rehearsed_step_is_the_same_and_knows_its_kernels(
 
     def launch_for_real(kernel: Any, grid: tuple[int, ...]) -> Any:
         def run(*arguments: Any, **options: Any) -> None:
-            if launching._noted.get() is None:
+            if launching._note.get() is None:
                 launched.append(Launch(kernel, grid, arguments, options))
             launch(kernel, grid)(*arguments, **options)
 

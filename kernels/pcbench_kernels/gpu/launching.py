@@ -46,22 +46,27 @@ def _kind(argument: Any) -> Hashable:
     return str(type(argument))
 
 
-_noted: ContextVar[dict[Hashable, Launch] | None] = ContextVar("launches noted down", default=None)
+_note: ContextVar[Callable[[Launch], object] | None] = ContextVar("who notes launches down", default=None)
 _compiled: set[Hashable] = set()
 
 
 def launch(kernel: Any, grid: tuple[int, ...]) -> Callable[..., Any]:
-    """``kernel[grid]``; in a :func:`rehearsal`, what notes down how it is called."""
-    noted = _noted.get()
-    if noted is None:
+    """``kernel[grid]``; within :func:`noting`, what notes down how it is called."""
+    note = _note.get()
+    if note is None:
         run: Callable[..., Any] = kernel[grid]
         return run
+    return lambda *arguments, **options: note(Launch(kernel, grid, arguments, options))
 
-    def note(*arguments: Any, **options: Any) -> None:
-        launched = Launch(kernel, grid, arguments, options)
-        noted.setdefault(launched.key, launched)
 
-    return note
+@contextmanager
+def noting(note: Callable[[Launch], object]) -> Iterator[None]:
+    """Launches inside are handed to ``note``, and not done."""
+    token = _note.set(note)
+    try:
+        yield
+    finally:
+        _note.reset(token)
 
 
 def compile_together(launches: Sequence[Launch]) -> None:
@@ -129,9 +134,6 @@ def rehearsal(compile: Callable[[Sequence[Launch]], None] = compile_together) ->
     Everything else inside does run: it must not mind that no kernel has written anything, and must be run again afterwards.
     """
     noted: dict[Hashable, Launch] = {}
-    token = _noted.set(noted)
-    try:
+    with noting(lambda launched: noted.setdefault(launched.key, launched)):
         yield
-    finally:
-        _noted.reset(token)
     compile(list(noted.values()))

@@ -1,18 +1,17 @@
 """Launches written down instead of done, and compiled for a GPU that need not be here.
 
-For a process of its own: while launches are recorded, nobody else in the process can launch anything.
+For a process of its own: while launches are recorded, all of it launches as another GPU would.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from triton.runtime.jit import JITFunction
 
-from . import down, leafwise, tiles, up, update
+from . import launching, tiles
 from .report import KernelReport, kernel_report
 from .tiles import Pass
 
@@ -20,13 +19,8 @@ _TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16
           torch.int64: "*i64", torch.int32: "*i32", torch.bool: "*i1"}  # fmt: skip
 
 
-class Launch(NamedTuple):
-    """A kernel, how many programs of it, and what they would have been given."""
-
-    kernel: Any
-    grid: tuple[int, ...]
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
+class Launch(launching.Launch):
+    """A launch that tells how many programs it runs, and what Triton makes of them."""
 
     @property
     def programs(self) -> int:
@@ -73,31 +67,17 @@ def _shape_of(value: Any) -> Any:
     return (value, value == 1, value % 16 == 0) if isinstance(value, int) else value
 
 
-class _Recorder:
-    """Stands in for a kernel."""
-
-    def __init__(self, kernel: Any, launches: list[Launch]) -> None:
-        self._kernel, self._launches = kernel, launches
-
-    def __getitem__(self, grid: tuple[int, ...]) -> Any:
-        return lambda *arguments, **options: self._launches.append(Launch(self._kernel, grid, arguments, options))
-
-
 @contextmanager
 def recording(capability: int) -> Iterator[list[Launch]]:
     """Within it the launching functions of this package write down what a GPU of that compute capability would be given."""
     found: list[Launch] = []
-    kernels = [(m, n, k) for m in (up, down, update, leafwise) for n, k in vars(m).items() if isinstance(k, JITFunction)]
     starts_early = tiles._starts_early
     try:
-        for module, name, kernel in kernels:
-            setattr(module, name, _Recorder(kernel, found))
         tiles._starts_early = lambda device: capability >= 90  # type: ignore[assignment]
-        yield found
+        with launching.noting(lambda noted: found.append(Launch(**vars(noted)))):
+            yield found
     finally:
         tiles._starts_early = starts_early
-        for module, name, kernel in kernels:
-            setattr(module, name, kernel)
 
 
 def stand_in(batch: int, operands: torch.dtype, logs: torch.dtype, precision: str, leaves: int) -> Pass:
