@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwrigh
 from tests.browser import lab_page
 from tests.browser.builder_page import NOTEBOOK, ROOT, Builder
 from tests.browser.kernel import Kernel
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, run_all, watched_page
 from tests.browser.lab_page import LabPage
 
 HERE = Path(__file__).parent
@@ -63,12 +63,8 @@ def context(driver: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
     """A page that fails its test when any script on it fails."""
-    opened = context.new_page()
-    failures: list[str] = []
-    opened.on("pageerror", lambda error: failures.append(str(error)))
-    yield opened
-    opened.close()
-    assert failures == []
+    with watched_page(context) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -83,20 +79,13 @@ def shots() -> Path:
 def opened(context: BrowserContext, lab: Lab) -> Iterator[Builder]:
     """One page for all tests of the builder: opening a lab is the slow part."""
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    # Here, or the tests of that file would be imported before pytest looks at them.
-    from tests.browser.test_workbench import run_all
-
-    run_all(page, lab, NOTEBOOK)
-    page.wait_for_selector(f"{ROOT} .pcb-builder[data-rev='0']", timeout=60_000)
-    kernel = Kernel(lab, NOTEBOOK)
-    kernel.run("import pcbench\nfrom pcbench_widgets import Document")
-    yield Builder(page, kernel)
-    kernel.close()
-    page.close()
-    assert failures == [], "a script on the page failed"
+    with watched_page(context) as page:
+        run_all(page, lab, NOTEBOOK)
+        page.wait_for_selector(f"{ROOT} .pcb-builder[data-rev='0']", timeout=60_000)
+        kernel = Kernel(lab, NOTEBOOK)
+        kernel.run("import pcbench\nfrom pcbench_widgets import Document")
+        yield Builder(page, kernel)
+        kernel.close()
 
 
 @pytest.fixture
@@ -110,22 +99,16 @@ def builder(opened: Builder) -> Builder:
 def teaching(context: BrowserContext, lab: Lab) -> Iterator[LabPage]:
     """One page for all tests of the teaching lab."""
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    from tests.browser.test_workbench import run_all
-
-    run_all(page, lab, lab_page.NOTEBOOK)
-    page.wait_for_selector(f"{lab_page.ROOT} .pcb-lab", timeout=60_000)
-    kernel = Kernel(lab, lab_page.NOTEBOOK)
-    kernel.run(
-        f"import sys\nsys.path.insert(0, {str(HERE.parents[1])!r})\nimport pcbench\n"
-        "from tests.widgets.lab_cases import grown\nfrom pcbench_widgets.builder.templates import naive_bayes, two_coins"
-    )
-    yield LabPage(page, kernel)
-    kernel.close()
-    page.close()
-    assert failures == [], "a script on the page failed"
+    with watched_page(context) as page:
+        run_all(page, lab, lab_page.NOTEBOOK)
+        page.wait_for_selector(f"{lab_page.ROOT} .pcb-lab", timeout=60_000)
+        kernel = Kernel(lab, lab_page.NOTEBOOK)
+        kernel.run(
+            f"import sys\nsys.path.insert(0, {str(HERE.parents[1])!r})\nimport pcbench\n"
+            "from tests.widgets.lab_cases import grown\nfrom pcbench_widgets.builder.templates import naive_bayes, two_coins"
+        )
+        yield LabPage(page, kernel)
+        kernel.close()
 
 
 @pytest.fixture

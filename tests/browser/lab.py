@@ -10,7 +10,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page
 
 TOKEN = "pcbench-browser-test"
 START_LIMIT = 60.0
@@ -82,3 +86,24 @@ class Lab:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
+
+
+@contextmanager
+def watched_page(context: BrowserContext) -> Iterator[Page]:
+    """A new page; at its end no script on it may have failed."""
+    page = context.new_page()
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    yield page
+    page.close()
+    assert failures == [], "a script on the page failed"
+
+
+def run_all(page: Page, lab: Lab, notebook: str) -> None:
+    """Opens a notebook with a fresh kernel and runs all of it."""
+    page.goto(lab.url(notebook))
+    # Before the kernel is there, Run All would ask which kernel to take.
+    page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for()
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()

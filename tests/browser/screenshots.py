@@ -12,9 +12,8 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, sync_playwright
 
 from tests.browser.conftest import CHROMIUM_FLAGS, chromium
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, run_all
 from tests.browser.test_lesson import BENCH, LESSON, PICTURES
-from tests.browser.test_workbench import run_all
 
 MINUTES = 5
 

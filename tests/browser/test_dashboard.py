@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser import axe
 from tests.browser.kernel import Kernel
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, run_all, watched_page
 
 pytestmark = pytest.mark.browser
 
@@ -38,20 +38,14 @@ class Dashboard:
 @pytest.fixture(scope="module")
 def dashboard(context: BrowserContext, lab: Lab) -> Iterator[Dashboard]:
     """One page for the whole file; each test leaves the run going."""
-    from tests.browser.test_workbench import run_all
-
-    page = context.new_page()
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    run_all(page, lab, NOTEBOOK)
-    page.wait_for_selector(".pcb-root[data-state='running']", timeout=60_000)
-    kernel = Kernel(lab, NOTEBOOK)
-    yield Dashboard(page, kernel)
-    kernel.run("run.stop()")
-    expect(page.locator(".pcb-root")).to_have_attribute("data-state", "finished")
-    kernel.close()
-    page.close()
-    assert failures == [], "a script on the page failed"
+    with watched_page(context) as page:
+        run_all(page, lab, NOTEBOOK)
+        page.wait_for_selector(".pcb-root[data-state='running']", timeout=60_000)
+        kernel = Kernel(lab, NOTEBOOK)
+        yield Dashboard(page, kernel)
+        kernel.run("run.stop()")
+        expect(page.locator(".pcb-root")).to_have_attribute("data-state", "finished")
+        kernel.close()
 
 
 def test_one_sentence_says_why_it_is_slow(dashboard: Dashboard) -> None:

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.kernel import Kernel
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, run_all
 from tests.browser.lab_page import LabPage
-from tests.browser.test_workbench import inked, run_all
+from tests.browser.test_workbench import inked
 
 pytestmark = pytest.mark.browser
 

@@ -13,9 +13,8 @@ from playwright.sync_api import BrowserContext, expect
 
 from tests.browser import axe
 from tests.browser.kernel import Kernel
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, run_all, watched_page
 from tests.browser.layout_page import NOTEBOOK, ROOT, Layout, numbers_in
-from tests.browser.test_workbench import run_all
 
 pytestmark = pytest.mark.browser
 
@@ -24,17 +23,13 @@ pytestmark = pytest.mark.browser
 def opened(context: BrowserContext, lab: Lab) -> Iterator[Layout]:
     """One page for the whole file: opening a lab is the slow part."""
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    run_all(page, lab, NOTEBOOK)
-    page.wait_for_selector(f"{ROOT} .pcb-map canvas[data-settled='true']", timeout=60_000)
-    kernel = Kernel(lab, NOTEBOOK)
-    kernel.run("import numpy as np, torch, pcbench\nfrom layout_circuit import holed, ragged, wide\nbig = wide()")
-    yield Layout(page, kernel)
-    kernel.close()
-    page.close()
-    assert failures == [], "a script on the page failed"
+    with watched_page(context) as page:
+        run_all(page, lab, NOTEBOOK)
+        page.wait_for_selector(f"{ROOT} .pcb-map canvas[data-settled='true']", timeout=60_000)
+        kernel = Kernel(lab, NOTEBOOK)
+        kernel.run("import numpy as np, torch, pcbench\nfrom layout_circuit import holed, ragged, wide\nbig = wide()")
+        yield Layout(page, kernel)
+        kernel.close()
 
 
 @pytest.fixture

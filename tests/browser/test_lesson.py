@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.lab import Lab
-from tests.browser.test_workbench import inked, run_all
+from tests.browser.lab import Lab, run_all
+from tests.browser.test_workbench import inked
 
 pytestmark = pytest.mark.browser
 

@@ -12,21 +12,11 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser import axe
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, run_all, watched_page
 
 pytestmark = pytest.mark.browser
 
 NOTEBOOK = "workbench.ipynb"
-
-
-def run_all(page: Page, lab: Lab, notebook: str) -> None:
-    """Opens a notebook with a fresh kernel and runs all of it."""
-    page.goto(lab.url(notebook))
-    # Before the kernel is there, Run All would ask which kernel to take.
-    page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for()
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
 
 
 def wait_for_points(page: Page, least: int) -> int:
@@ -49,14 +39,10 @@ def inked(canvas: Locator) -> int:
 @pytest.fixture(scope="module")
 def bench(context: BrowserContext, lab: Lab) -> Iterator[Page]:
     """One page for the whole file: opening a lab is the slow part. Each test leaves the run going."""
-    page = context.new_page()
-    failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    run_all(page, lab, NOTEBOOK)
-    wait_for_points(page, 1)
-    yield page
-    page.close()
-    assert failures == [], "a script on the page failed"
+    with watched_page(context) as page:
+        run_all(page, lab, NOTEBOOK)
+        wait_for_points(page, 1)
+        yield page
 
 
 def test_twenty_points_arrive_while_it_trains(bench: Page, shots: Path) -> None:
