@@ -18,9 +18,12 @@ class FusedLayer:
         is_sum: whether weights follow; otherwise a product or a vector of leaves.
         narrow: whether blocks are small enough for the elements of a term to stay in registers.
         many: whether every block has several terms; otherwise every block has one.
+        holes: whether nodes see some of their block's terms only, each of them whole or not at all.
         groups, nodes, width, terms: blocks; nodes of a block; elements of a term; terms of all blocks together.
         nodes_at, units_at, elements_at: ``[groups]``, node number in the values, unit, and node number in the elements.
+        ratios_at: ``[groups]``, node number of the ratios; with ``holes``, of those of the first term, and others follow.
         term_start: ``[groups + 1]``, the terms of each block; group_of: ``[terms]``, the block of each term.
+        seen: ``[terms, nodes]`` int8, which nodes see a term; only read where there are ``holes``.
         term_units: ``[terms]``, row of the scales that holds a term's own; the unit itself where it is the only one.
         factors, units: ``[terms, F]``, node numbers of the units that a term multiplies, and whose scales they have; −1: none.
         slots: ``[terms + 1]``, runs in the rows of the codes of leaf table ``leaf_table`` (``None``: no leaves).
@@ -37,6 +40,7 @@ class FusedLayer:
     is_sum: bool
     narrow: bool
     many: bool
+    holes: bool
     groups: int
     nodes: int
     width: int
@@ -44,6 +48,8 @@ class FusedLayer:
     nodes_at: Tensor
     units_at: Tensor
     elements_at: Tensor
+    ratios_at: Tensor
+    seen: Tensor
     term_start: Tensor
     group_of: Tensor
     term_units: Tensor
@@ -70,7 +76,7 @@ class FusedEdges:
     Attributes:
         nodes, width: of a term's weights.
         run_start: ``[runs + 1]``, runs of terms that share weights and are added up in registers.
-        nodes_at, elements_at: ``[entries]``, node number of the block's ratios, and of its elements.
+        nodes_at, elements_at: ``[entries]``, node number of the term's ratios, and of its elements.
         offsets, strides: ``[entries]``, first element of the term in its block, and elements of the block.
         weights_at: ``[entries]``, first weight of the term.
         shared: whether several runs add to the same weights.

@@ -33,7 +33,7 @@ class Fused:
         late_rows: those whose weights no launch of ``edges`` updates as it counts.
         late_weights: (first, past the last) weight of the tables of ``late_rows``.
         outputs: (first output column, node number, unit, nodes) of each root.
-        num_values, num_elements: nodes of all units, and elements of all sums and products.
+        num_values, num_elements, num_ratios: nodes of all units, elements of all sums and products, and flows by value.
         num_scales: units, and terms with a scale of their own.
         widest: most nodes or elements of a block.
         precision: ``"fast"`` or ``"exact"``.
@@ -50,6 +50,7 @@ class Fused:
     outputs: tuple[tuple[int, int, int, int], ...]
     num_values: int
     num_elements: int
+    num_ratios: int
     num_scales: int
     widest: int
     precision: str
@@ -62,8 +63,13 @@ class Fused:
 
     @property
     def logs(self) -> torch.dtype:
-        """Of log values and log probabilities relative to a scale, and of flows: all of them are near zero."""
+        """Of log probabilities relative to a scale, and of flows: all of them are near zero."""
         return torch.float16 if self.precision == "fast" else torch.float32
+
+    @property
+    def values(self) -> torch.dtype:
+        """Of log values relative to a scale: near zero, except where nodes of a block see different terms."""
+        return torch.float32 if any(layer.holes for layer in self.layers) else self.logs
 
 
 def why_not_fused(
@@ -104,9 +110,11 @@ def fuse(
 ) -> Fused:
     """Address tables of layers for which :func:`why_not_fused` has nothing to say."""
     starts = weight_starts(sum_tables)
-    blocks = [b for layer in sorted(layers, key=lambda layer: layer.level) for b in blocks_of(layer, starts, precision)]
+    blocks = [
+        b for layer in sorted(layers, key=lambda layer: layer.level) for b in blocks_of(layer, starts, sum_tables, precision)
+    ]
     blocks = without_shared_leaves(blocks)
-    num_values, num_elements = renumber(blocks)
+    num_values, num_elements, num_ratios = renumber(blocks)
     num_scales = num_units
     for block in blocks:
         if block.many:
@@ -134,6 +142,7 @@ def fuse(
         tuple((b.column, b.node, b.unit, b.nodes) for b in blocks if b.column >= 0),
         num_values,
         num_elements,
+        num_ratios,
         num_scales,
         max(max(b.nodes, b.elements) for b in blocks),
         precision,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
-from .layers import InputLayer, Layer, LeafFactor, ProductLayer, Rows, SumLayer, Term
+import torch
+from torch import Tensor
+
+from .layers import InputLayer, Layer, LeafFactor, ProductLayer, Rows, SumLayer, SumTable, Term
 
 #: Precision → most nodes, and elements of a term, of a block whose elements (or ratios) a program keeps on the chip.
 NARROW = {"fast": 512, "exact": 128}
@@ -28,8 +31,8 @@ class FusedTerm:
 class FusedBlock:
     """One block in the numbers of :class:`~pcbench_kernels.fused.FusedLayer`.
 
-    ``pulls``: (unit, term) of each parent whose term multiplies this block. ``node`` and ``element`` are given by
-    :func:`renumber`.
+    ``pulls``: (unit, term) of each parent whose term multiplies this block. ``seen``: ``[terms, nodes]``, which nodes see a
+    term, where not all of them do. ``node``, ``element`` and ``ratio`` are given by :func:`renumber`.
     """
 
     is_sum: bool
@@ -45,8 +48,10 @@ class FusedBlock:
     level: int
     most: int
     pulls: list[tuple[FusedBlock, int]]
+    seen: Tensor | None = None
     node: int = 0
     element: int = 0
+    ratio: int = 0
 
     @property
     def elements(self) -> int:
@@ -65,7 +70,7 @@ class FusedBlock:
     @property
     def shape(self) -> Hashable:
         """Blocks of one level and shape share a launch."""
-        return (self.is_sum, self.nodes, self.width, self.leaf_table, self.narrow, self.many)
+        return (self.is_sum, self.nodes, self.width, self.leaf_table, self.narrow, self.many, self.seen is None)
 
 
 def products(layer: Layer) -> tuple[Term, ...]:
@@ -78,7 +83,19 @@ def products(layer: Layer) -> tuple[Term, ...]:
     return (Term(0, layer.nodes, (), (LeafFactor(layer.table, layer.first_use),)),)
 
 
-def blocks_of(layer: Layer, starts: list[int], precision: str) -> Iterator[FusedBlock]:
+def seen_terms(support: Tensor | None, terms: int) -> Tensor | None:
+    """``[terms, nodes]``: which nodes see a term, from which weights there are ``[nodes, elements]``.
+
+    ``None`` where all of them see all terms, or some of them parts of one: those are told from others by their weights alone.
+    """
+    if support is None:
+        return None
+    parts = support.view(len(support), terms, -1).transpose(0, 1)
+    some, whole = parts.any(2), parts.all(2)
+    return None if bool(whole.all()) or not torch.equal(some, whole) else some
+
+
+def blocks_of(layer: Layer, starts: list[int], tables: tuple[SumTable, ...], precision: str) -> Iterator[FusedBlock]:
     """The blocks of a layer, without their pulls."""
     assert isinstance(layer, InputLayer | ProductLayer | SumLayer)
     terms, groups = products(layer), len(layer.blocks)
@@ -95,6 +112,7 @@ def blocks_of(layer: Layer, starts: list[int], precision: str) -> Iterator[Fused
     is_sum = isinstance(layer, SumLayer)
     table = layer.table if isinstance(layer, SumLayer) else -1
     sets = numbers(layer.parameters) if isinstance(layer, SumLayer) else [0] * groups
+    seen = seen_terms(tables[table].choice.kernel.support(), len(terms)) if is_sum else None
     for g in range(groups):
         yield FusedBlock(
             is_sum,
@@ -110,6 +128,7 @@ def blocks_of(layer: Layer, starts: list[int], precision: str) -> Iterator[Fused
             layer.level,
             NARROW[precision],
             [],
+            seen,
         )
 
 
@@ -154,14 +173,22 @@ def without_shared_leaves(blocks: list[FusedBlock]) -> list[FusedBlock]:
     return left
 
 
-def renumber(blocks: list[FusedBlock]) -> tuple[int, int]:
-    """Lays blocks out one after the other, wide ones first, so that all of one width stay aligned; nodes and elements."""
+def renumber(blocks: list[FusedBlock]) -> tuple[int, int, int]:
+    """Lays blocks out one after the other, wide ones first, so that all of one width stay aligned; nodes, elements, ratios.
+
+    Ratios stand where values do, or beyond them where there are some for each term.
+    """
     nodes = elements = 0
     for block in sorted(blocks, key=lambda b: -b.nodes):
         block.node, nodes = nodes, nodes + block.nodes
     for block in sorted(blocks, key=lambda b: -b.width):
         block.element, elements = elements, elements + block.elements
-    return nodes, elements
+    ratios = nodes
+    for block in sorted(blocks, key=lambda b: -b.nodes):
+        block.ratio = block.node
+        if block.seen is not None:
+            block.ratio, ratios = ratios, ratios + block.nodes * len(block.terms)
+    return nodes, elements, ratios
 
 
 def launches_of(blocks: list[FusedBlock]) -> list[list[FusedBlock]]:

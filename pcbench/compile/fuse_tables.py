@@ -74,6 +74,7 @@ class Tables:
             is_sum=first.is_sum,
             narrow=first.narrow,
             many=first.many,
+            holes=first.seen is not None,
             groups=len(blocks),
             nodes=first.nodes,
             width=first.width,
@@ -81,6 +82,8 @@ class Tables:
             nodes_at=self._tensor([b.node for b in blocks]),
             units_at=self._tensor([b.unit for b in blocks]),
             elements_at=self._tensor([b.element for b in blocks]),
+            ratios_at=self._tensor([b.ratio for b in blocks]),
+            seen=torch.cat([b.seen for b in blocks if b.seen is not None] or [torch.ones(1)]).to(self._device, torch.int8),
             term_start=term_start,
             group_of=self._tensor([g for g, b in enumerate(blocks) for _ in b.terms]),
             term_units=term_units,
@@ -110,7 +113,7 @@ class Tables:
         runs = list(sharing.values()) if learns else list(_runs(list(sharing.values()), first.nodes, first.width))
         run_start, nodes_at, elements_at, offsets, strides, weights_at = self._runs(
             runs,
-            lambda e: e[0].node,
+            lambda e: e[0].ratio if e[0].seen is None else e[0].ratio + e[1] * e[0].nodes,
             lambda e: e[0].element,
             lambda e: e[1] * e[0].width,
             lambda e: e[0].elements,

@@ -22,7 +22,7 @@ BATCH = 512
 #: Between them they launch everything: blocks of one term and of several, small and large, weights of their own and shared.
 CIRCUITS: dict[str, Circuit] = {
     "hclt": structures.hclt(latents=256, variables=Variables.finite(4, 256), tree=[-1, 0, 1, 2]),
-    "pd": structures.poon_domingos(latents=64, shape=(4, 4), split_interval=1, variables=Variables.finite(16, 16)),
+    "pd": structures.poon_domingos(64, (4, 4), split_interval=1, max_splits=4, variables=Variables.finite(16, 16)),
     "hmm": structures.hmm(latents=1024, variables=Variables.finite(3, 512)),
 }
 
@@ -37,8 +37,8 @@ def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
 
 
 def _step(plan: Fused) -> None:
-    p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, len(plan.leaves))
-    single, flag, logs, operands = torch.empty(16, device="meta"), p.suspect, p.values, p.operands
+    p = stand_in(BATCH, plan.operands, plan.values, plan.logs, plan.precision, len(plan.leaves))
+    single, flag, logs, operands = torch.empty(16, device="meta"), p.suspect, p.flows, p.operands
     told = Update(single, flag, 1e-30)
     for layer in plan.layers:
         up.value_of(p, layer)
@@ -62,14 +62,14 @@ def _step(plan: Fused) -> None:
 
 def main() -> None:
     capability, precision = int(sys.argv[1]), sys.argv[2]
-    seen: set[tuple[str, bool]] = set()
+    seen: set[tuple[str, bool, bool]] = set()
     reports: dict[str, list[dict[str, Any]]] = {}
     for circuit in CIRCUITS.values():
         for launch in launches(circuit, precision, capability):
             name, options = launch.kernel.__name__, launch.options
-            large = (name, options.get("BN", options.get("BM", 0)) >= 32)
-            if large not in seen:  # one of each kernel, with small and with large tiles, is what a test has time for
-                seen.add(large)
+            kind = (name, options.get("BN", options.get("BM", 0)) >= 32, options.get("HOLES", False))
+            if kind not in seen:  # one of each kernel, with small and with large tiles, is what a test has time for
+                seen.add(kind)
                 reports.setdefault(name, []).append(launch.report(capability).as_dict())
     print(json.dumps(reports))
 

@@ -53,6 +53,7 @@ CIRCUITS: dict[str, Circuit] = {
     "rat": structures.rat(latents=4, depth=2, repetitions=2, variables=Variables.finite(7, 3)),
     "rat, many": structures.rat(latents=3, depth=1, repetitions=6, variables=Variables.finite(12, 3)),
     "pd": structures.poon_domingos(latents=3, shape=(2, 3), split_interval=1, variables=Variables.finite(6, 3)),
+    "pd, holes": structures.poon_domingos(24, (1, 5), split_interval=1, max_splits=2, variables=Variables.finite(5, 3)),
     "quad tree": structures.quad_tree(latents=2, shape=(2, 2), variables=Variables.finite(4, 3)),
     "one latent": structures.hclt(latents=1, variables=Variables.finite(3, 2), tree=[-1, 0, 1]),
     "binary": structures.hclt(latents=4, variables=Variables.binary(4), tree=[-1, 0, 1, 2]),
@@ -60,7 +61,7 @@ CIRCUITS: dict[str, Circuit] = {
     "blocks": mixture(BlockSparse(4, torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1]))),
 }
 #: Those whose large siblings do not keep their elements on the chip.
-WIDE = ("hclt", "hmm, tied", "rat", "pd", "sparse")
+WIDE = ("hclt", "hmm, tied", "rat", "pd", "pd, holes", "sparse")
 
 
 def fused(model: Model, wide: bool = False) -> Model:
@@ -245,6 +246,35 @@ def test_lost_mass_is_found_and_computed_exactly() -> None:
     learnt = em_step(precise, data, 0.5, 0.1).model.values()
     for parameter, value in stepped.model.values().items():
         same(value, learnt[parameter], 1e-5)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_nodes_that_see_different_terms_may_be_any_distance_apart(wide: bool) -> None:
+    """Blocks of two nodes, each of which sees a term of its own; one term is worth e^-690 of the other. Their product pairs the
+    likely node of one block with the unlikely node of the other, so that all four count."""
+    variables = Variables.finite(20, 2)
+
+    def term(scope: slice, probability: float) -> ProductBlock:
+        value = torch.tensor([[probability] * 2, [1 - probability] * 2], dtype=torch.float64)
+        return ProductBlock([InputBlock(v, Categorical(2), 2, Parameter((2, 2), value)) for v in variables[scope]])
+
+    def block(scope: slice, *probabilities: float) -> SumBlock:
+        return SumBlock([term(scope, p) for p in probabilities], 2, Sparse(torch.tensor([0, 0, 1, 1]), torch.arange(4)))
+
+    circuit = Circuit(SumBlock([ProductBlock([block(slice(10), 0.4, 1e-30), block(slice(10, 20), 1e-30, 0.4)])]), variables)
+    plain = Model.create(circuit, seed=3)
+    model, precise = fused(plain, wide), plain.recompiled(pcbench.compile(circuit, dtype=torch.float64))
+    assert model.program.fused is not None
+    assert [layer.holes for layer in model.program.fused.layers] == [True, False]
+    data, space = torch.zeros(3, 20, dtype=torch.int64), Workspace()
+    got, likelihood = expectation(model, data, space)
+    expected, truth = expectation(precise, data)
+    assert space.given_up == 0
+    same(likelihood, truth, 1e-6)
+    for one, two in zip(got.weights, expected.weights, strict=True):
+        same(one, two, 1e-4)
+    for one, two in zip(got.leaves, expected.leaves, strict=True):
+        same(one[:, :-1], two[:, :-1], 1e-4)
 
 
 @pytest.mark.parametrize("wrong", [-1, 7, 255])

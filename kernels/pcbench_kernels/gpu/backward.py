@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import follow, four_parents, node_flow, only_if, per_value, relative_scale, weight_rows
+from .elements import follow, four_parents, node_flow, only_if, only_seen, per_value, rise_of, weight_rows
 
 
 @triton.jit
@@ -130,10 +130,12 @@ def many_sum_flow(
     pull_offsets,
     seed_columns,
     nodes_at,
+    ratios_at,
     units_at,
     elements_at,
     term_start,
     term_units,
+    seen,
     B,
     NODES,
     WIDTH,
@@ -144,13 +146,16 @@ def many_sum_flow(
     PARENTS: tl.constexpr,
     ROOTS: tl.constexpr,
     PRECISION: tl.constexpr,
+    HOLES: tl.constexpr,
     ALIGNED: tl.constexpr,
     PULLS: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """The same for blocks of several terms, one term after the other.
 
-    Their elements are brought to the scale of their block in memory, as edge counts need them.
+    Edge counts need ratios and elements on one scale. That of the block serves all of its terms, and elements are brought to
+    it in memory. Where nodes do not see all terms (``HOLES``) their values may lie far below it: then elements stay as they
+    are, and there are ratios for each term.
     """
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
@@ -166,6 +171,7 @@ def many_sum_flow(
     t1 = tl.load(term_start + g + 1)
     w = weights + weight_rows(weights_at, g, ALIGNED)
     node = tl.load(nodes_at + g) * B
+    ratio = tl.load(ratios_at + g) * B
     unit = tl.load(units_at + g)
     element = tl.load(elements_at + g) * B
     stride = ((t1 - t0) * WIDTH).to(tl.int32)
@@ -185,11 +191,18 @@ def many_sum_flow(
         flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
         b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS,
     )  # fmt: skip
-    r = per_value(flow, y).to(ratios.dtype.element_ty)
-    tl.store(ratios + node + rows, r, mask=mask)
+    if not HOLES:
+        r = per_value(flow, y).to(ratios.dtype.element_ty)
+        tl.store(ratios + ratio + rows, r, mask=mask)
     for t in range(t0, t1):
         at = element + (t - t0) * WIDTH
-        scaled = x * tl.exp((scale - height).to(tl.float32))[:, None]
+        rise = (scale - height).to(tl.float32)[:, None]
+        if HOLES:
+            r = per_value(flow, y - only_seen(seen, t, n, n_in, NODES, rise)).to(ratios.dtype.element_ty)
+            tl.store(ratios + ratio + (t - t0) * NODES * B + rows, r, mask=mask)
+            scaled = x.to(tl.float32)
+        else:
+            scaled = x * tl.exp(rise)
         weight = tile
         # The next term is under way while this one is multiplied.
         after = tl.minimum(t + 1, t1 - 1)
@@ -199,7 +212,8 @@ def many_sum_flow(
         tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
         own = tl.load(term_units + tl.minimum(t + 2, t1 - 1))
         total = tl.dot(r, weight, input_precision=PRECISION)
-        tl.store(elements + at + where, scaled.to(elements.dtype.element_ty), mask=inside)
+        if not HOLES:
+            tl.store(elements + at + where, scaled.to(elements.dtype.element_ty), mask=inside)
         tl.store(flows + at + where, (total * scaled).to(flows.dtype.element_ty), mask=inside)
 
 
@@ -207,6 +221,7 @@ def many_sum_flow(
 def flow_ratio(
     values,
     ratios,
+    scales,
     flows,
     seeds,
     pull_rows,
@@ -214,6 +229,11 @@ def flow_ratio(
     pull_offsets,
     seed_columns,
     nodes_at,
+    ratios_at,
+    units_at,
+    term_start,
+    term_units,
+    seen,
     B,
     NODES,
     OUTPUTS,
@@ -221,17 +241,21 @@ def flow_ratio(
     BM: tl.constexpr,
     PARENTS: tl.constexpr,
     ROOTS: tl.constexpr,
+    HOLES: tl.constexpr,
     PULLS: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """``r = F/y`` of a layer's nodes."""
+    """``r = F/y`` of a layer's nodes; ``HOLES``: on the scale of each term that they see, one after the other."""
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     n = tl.program_id(1) * BM + tl.arange(0, BM)
-    mask = (b < B)[:, None] & (n < NODES)[None, :]
+    b_in = b < B
+    n_in = n < NODES
+    mask = b_in[:, None] & n_in[None, :]
     rows = b[:, None] * NODES + n[None, :]
     node = tl.load(nodes_at + g) * B
+    out = ratios + tl.load(ratios_at + g) * B + rows
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
     r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
     follow(EARLY)
@@ -239,7 +263,14 @@ def flow_ratio(
         flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
         b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS,
     )  # fmt: skip
-    tl.store(ratios + node + rows, per_value(flow, y).to(ratios.dtype.element_ty), mask=mask)
+    if HOLES:
+        height = tl.load(scales + tl.load(units_at + g) * B + b, mask=b_in, other=0.0)
+        t0 = tl.load(term_start + g)
+        for t in range(t0, tl.load(term_start + g + 1)):
+            rise = only_seen(seen, t, n, n_in, NODES, rise_of(scales, term_units, t, height, b, b_in, B))
+            tl.store(out + (t - t0) * NODES * B, per_value(flow, y - rise).to(ratios.dtype.element_ty), mask=mask)
+    else:
+        tl.store(out, per_value(flow, y).to(ratios.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -250,7 +281,7 @@ def wide_sum_flow(
     weights,
     weights_at,
     flows,
-    nodes_at,
+    ratios_at,
     units_at,
     elements_at,
     group_of,
@@ -265,12 +296,14 @@ def wide_sum_flow(
     PRECISION: tl.constexpr,
     KEEP: tl.constexpr,
     MANY: tl.constexpr,
+    HOLES: tl.constexpr,
     ALIGNED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """The same from ratios in memory, of any number of terms.
 
-    Elements of blocks of many terms are brought to the scale of their block in memory, as edge counts need them.
+    Elements of blocks of many terms are brought to the scale of their block in memory, as edge counts need them, unless there
+    are ratios for each term (``HOLES``).
     """
     blocks = tl.cdiv(B, BN)
     t = (tl.program_id(0) // blocks).to(tl.int64)
@@ -283,12 +316,15 @@ def wide_sum_flow(
     t0 = tl.load(term_start + g)
     stride = ((tl.load(term_start + g + 1) - t0) * WIDTH).to(tl.int32)
     w = weights + weight_rows(weights_at, g, ALIGNED) + (t - t0) * WIDTH
-    r = ratios + tl.load(nodes_at + g) * B
+    r = ratios + tl.load(ratios_at + g) * B
+    if HOLES:
+        r += (t - t0) * NODES * B
     element = tl.load(elements_at + g) * B + (t - t0) * WIDTH
     where = b[:, None] * stride + k[None, :]
     x = tl.load(elements + element + where, mask=mask, other=0.0)
-    if MANY:
-        x *= relative_scale(scales, tl.load(term_units + t), tl.load(units_at + g), b, b_in, B)[:, None]
+    if MANY and not HOLES:
+        height = tl.load(scales + tl.load(units_at + g) * B + b, mask=b_in, other=0.0)
+        x *= tl.exp(rise_of(scales, term_units, t, height, b, b_in, B))
         tl.store(elements + element + where, x.to(elements.dtype.element_ty), mask=mask)
     follow(EARLY)
     total = tl.zeros((BN, BE), tl.float32)

@@ -164,11 +164,17 @@ def log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u
 
 
 @triton.jit
-def relative_scale(scales, part, whole, b, b_in, B):
-    """``[BN]``: e to the difference of two rows of scales."""
-    low = tl.load(scales + part * B + b, mask=b_in, other=0.0)
-    high = tl.load(scales + whole * B + b, mask=b_in, other=0.0)
-    return tl.exp((low - high).to(tl.float32))
+def rise_of(scales, term_units, t, height, b, b_in, B):
+    """``[BN, 1]``: by how much the scale of term ``t`` lies above ``height``."""
+    scale = tl.load(scales + tl.load(term_units + t) * B + b, mask=b_in, other=0.0)
+    return (scale - height).to(tl.float32)[:, None]
+
+
+@triton.jit
+def only_seen(seen, t, n, n_in, NODES, rise):
+    """``[BN, BM]``: ``rise`` for nodes that see term ``t``, −∞ for others."""
+    sees = tl.load(seen + t * NODES + n, mask=n_in, other=0) != 0
+    return tl.where(sees[None, :], rise, float("-inf"))
 
 
 @triton.jit
@@ -270,8 +276,8 @@ def log_of(x):
 
 @triton.jit
 def per_value(flow, y):
-    """``F / y``, zero where no flow arrives."""
-    return tl.where((y > float("-inf")) & (flow > 0), flow * tl.exp(-y), 0.0)
+    """``F / y`` from the logarithm of ``y``, zero where no flow arrives, or ``y`` is zero or infinite."""
+    return tl.where((tl.abs(y) < float("inf")) & (flow > 0), flow * tl.exp(-y), 0.0)
 
 
 @triton.jit

@@ -5,7 +5,19 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import all_factors, follow, four_factors, log_factors, log_leaves, log_of, only_if, two_factors, weight_rows
+from .elements import (
+    all_factors,
+    follow,
+    four_factors,
+    log_factors,
+    log_leaves,
+    log_of,
+    only_if,
+    only_seen,
+    rise_of,
+    two_factors,
+    weight_rows,
+)
 
 
 @triton.jit
@@ -181,6 +193,7 @@ def many_sum_forward(
     nodes_at,
     units_at,
     elements_at,
+    seen,
     suspect,
     B,
     NODES,
@@ -192,10 +205,14 @@ def many_sum_forward(
     USES: tl.constexpr,
     FACTORS: tl.constexpr,
     PRECISION: tl.constexpr,
+    HOLES: tl.constexpr,
     ALIGNED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """The same for blocks of several terms, which meet at the highest of their scales so far, in float64."""
+    """The same for blocks of several terms, which meet at the highest of their scales so far, in float64.
+
+    ``HOLES``: a node sees some of the terms only, and its sum is relative to the highest of those; ``top`` lies between.
+    """
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
@@ -223,6 +240,8 @@ def many_sum_forward(
     n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t0 + 1, t1 - 1), FACTORS)
     sums = tl.zeros((BN, BM), tl.float32)
     height = tl.full((BN,), -1e300, tl.float64)
+    if HOLES:
+        top = tl.full((BN, BM), -1e30, tl.float32)
     for t in range(t0, t1):
         v, shift = all_factors(
             v0, s0, v1, s1, values, scales, factors, units, t, n2_now, u2_now, n3_now, u3_now, b, k, mask, B, WIDTH, FACTORS
@@ -245,11 +264,21 @@ def many_sum_forward(
         tl.store(elements + element + (t - t0) * WIDTH + place, x, mask=mask)
         part = tl.dot(x, tl.trans(weight), input_precision=PRECISION)
         higher = tl.maximum(height, scale)
-        sums = sums * tl.exp((height - higher).to(tl.float32))[:, None]
-        sums += part * tl.exp((scale - higher).to(tl.float32))[:, None]
+        fall = (height - higher).to(tl.float32)[:, None]
+        rise = (scale - higher).to(tl.float32)[:, None]
+        if HOLES:
+            before = tl.maximum(top + fall, -1e30)
+            rise = only_seen(seen, t, n, n_in, NODES, rise)
+            top = tl.maximum(before, rise)
+            fall = before - top
+            rise -= top
+        sums = sums * tl.exp(fall) + part * tl.exp(rise)
         height = higher
     tl.store(scales + unit * B + b, height, mask=b_in)
-    log = log_of(sums).to(values.dtype.element_ty)
+    log = log_of(sums)
+    if HOLES:
+        log += top
+    log = log.to(values.dtype.element_ty)
     tl.store(values + node * B + (b[:, None] * NODES + n[None, :]), log, mask=b_in[:, None] & n_in[None, :])
     worst = tl.min(tl.min(tl.where(b_in[:, None] & n_in[None, :], sums, 1.0), 1), 0)
     if worst < least:
@@ -268,6 +297,7 @@ def wide_sum_forward(
     elements_at,
     term_start,
     term_units,
+    seen,
     suspect,
     B,
     NODES,
@@ -278,6 +308,7 @@ def wide_sum_forward(
     BK: tl.constexpr,
     PRECISION: tl.constexpr,
     MANY: tl.constexpr,
+    HOLES: tl.constexpr,
     ALIGNED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
@@ -302,6 +333,10 @@ def wide_sum_forward(
         peak += -1e300
         for t in range(t0, t1):
             peak = tl.maximum(peak, tl.load(scales + tl.load(term_units + t) * B + b, mask=b_in, other=0.0))
+    if HOLES:
+        top = tl.full((BN, BM), -1e30, tl.float32)
+        for t in range(t0, t1):
+            top = tl.maximum(top, only_seen(seen, t, n, n_in, NODES, rise_of(scales, term_units, t, peak, b, b_in, B)))
     for t in range(t0, t1):
         part = tl.zeros((BN, BM), tl.float32)
         at = ((t - t0) * WIDTH).to(tl.int32)
@@ -312,12 +347,17 @@ def wide_sum_forward(
             right = tl.load(w + n[:, None] * stride + (at + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
             part = tl.dot(left, tl.trans(right), part, input_precision=PRECISION)
         if MANY:
-            scale = tl.load(scales + tl.load(term_units + t) * B + b, mask=b_in, other=0.0)
-            part *= tl.exp((scale - peak).to(tl.float32))[:, None]
+            rise = rise_of(scales, term_units, t, peak, b, b_in, B)
+            if HOLES:
+                rise = only_seen(seen, t, n, n_in, NODES, rise) - top
+            part *= tl.exp(rise)
         total += part
     mask = b_in[:, None] & n_in[None, :]
     row = values + node * B + b[:, None] * NODES + n[None, :]
-    tl.store(row, log_of(total).to(values.dtype.element_ty), mask=mask)
+    log = log_of(total)
+    if HOLES:
+        log += top
+    tl.store(row, log.to(values.dtype.element_ty), mask=mask)
     if MANY and tl.program_id(1) == 0:
         tl.store(scales + unit * B + b, peak, mask=b_in)
     low = tl.sum(tl.where(mask & (total < least), 1, 0))

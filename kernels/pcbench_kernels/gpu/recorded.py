@@ -16,7 +16,7 @@ from .report import KernelReport, kernel_report
 from .tiles import Pass
 
 _TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.float64: "*fp64",
-          torch.int64: "*i64", torch.int32: "*i32", torch.bool: "*i1"}  # fmt: skip
+          torch.int64: "*i64", torch.int32: "*i32", torch.int8: "*i8", torch.bool: "*i1"}  # fmt: skip
 
 
 class Launch(launching.Launch):
@@ -80,7 +80,7 @@ def recording(capability: int) -> Iterator[list[Launch]]:
         tiles._starts_early = starts_early
 
 
-def stand_in(batch: int, operands: torch.dtype, logs: torch.dtype, precision: str, leaves: int) -> Pass:
+def stand_in(batch: int, operands: torch.dtype, values: torch.dtype, logs: torch.dtype, precision: str, leaves: int) -> Pass:
     """Buffers of an evaluation that hold nothing; of their types alone kernels are made."""
 
     def some(kind: torch.dtype) -> torch.Tensor:
@@ -88,7 +88,7 @@ def stand_in(batch: int, operands: torch.dtype, logs: torch.dtype, precision: st
 
     single, flag = some(torch.float32), some(torch.int32)
     return Pass(
-        batch, some(logs), some(operands), some(operands), some(logs), some(torch.float64),
+        batch, some(values), some(operands), some(operands), some(logs), some(torch.float64),
         torch.empty(batch, 1, device="meta"), single, some(operands), (some(logs),) * leaves, (flag,) * leaves, flag, True,
         precision,
     )  # fmt: skip
