@@ -12,7 +12,8 @@ class FusedLayer:
     """Addresses of ``groups`` blocks of one width that one launch evaluates; all tensors are int64 on the GPU.
 
     A *node number* counts the nodes laid out before a block in its arena: its values start at ``number · B``. A *term* is a
-    product that fills ``width`` elements of a block; the blocks of a launch may have different numbers of terms.
+    product that fills ``width`` elements of a block, or one of its ``parts``; the blocks of a launch may have different numbers
+    of terms.
 
     Attributes:
         is_sum: whether weights follow; otherwise a product or a vector of leaves.
@@ -20,13 +21,15 @@ class FusedLayer:
         many: whether every block has several terms; otherwise every block has one.
         holes: whether nodes see some of their block's terms only, each of them whole or not at all.
         groups, nodes, width, terms: blocks; nodes of a block; elements of a term; terms of all blocks together.
+        parts: how many terms in a row are parts of one product, whose nodes they take in turn.
         nodes_at, units_at, elements_at: ``[groups]``, node number in the values, unit, and node number in the elements.
         ratios_at: ``[groups]``, node number of the ratios; with ``holes``, of those of the first term, and others follow.
         term_start: ``[groups + 1]``, the terms of each block; group_of: ``[terms]``, the block of each term.
         seen: ``[terms, nodes]`` int8, which nodes see a term; only read where there are ``holes``.
         term_units: ``[terms]``, row of the scales that holds a term's own; the unit itself where it is the only one.
-        factors, units: ``[terms, F]``, node numbers of the units that a term multiplies, and whose scales they have; −1: none.
-        slots: ``[terms + 1]``, runs in the rows of the codes of leaf table ``leaf_table`` (``None``: no leaves).
+        factors, units: ``[terms / parts, F]``, node numbers of the units that a product multiplies, and whose scales they have;
+            −1: none.
+        slots: ``[terms / parts + 1]``, runs in the rows of the codes of leaf table ``leaf_table`` (``None``: no leaves).
         most_uses: of leaves in a term.
         weights_at: ``[groups]``, first weight of a block; a row of weights follows the other after ``width · terms`` of them.
         pull_rows, pull_widths, pull_offsets: ``[groups, P]`` (P a power of two), node number of a parent in the elements (−1:
@@ -45,6 +48,7 @@ class FusedLayer:
     nodes: int
     width: int
     terms: int
+    parts: int
     nodes_at: Tensor
     units_at: Tensor
     elements_at: Tensor

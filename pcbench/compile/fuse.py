@@ -119,7 +119,7 @@ def fuse(
     for block in blocks:
         if block.many:
             for term in block.terms:
-                term.unit, num_scales = num_scales, num_scales + 1
+                term.units, num_scales = list(range(num_scales, num_scales + block.parts)), num_scales + block.parts
     launches = launches_of(blocks)
     late = _late(blocks, sum_tables)
     alike: dict[Hashable, list[FusedBlock]] = {}

@@ -14,25 +14,28 @@ from .layers import InputLayer, Layer, LeafFactor, ProductLayer, Rows, SumLayer,
 NARROW = {"fast": 512, "exact": 128}
 #: Most weights of a term for that, where a block has several terms: a program then needs all of a term's at once.
 NARROW_TERM = 16384
+#: Parts that a term may be cut into where nodes see some of it only; each takes exponentials for every node of the block.
+PARTS = range(1, 9)
 #: Most parents that look a shared leaf up themselves, instead of reading what one of them stored.
 LOOKED_UP = 4
 
 
 @dataclass(eq=False)
 class FusedTerm:
-    """What a term multiplies: the units of its factors, and its uses of a leaf table; and whose scale it has."""
+    """What a term multiplies: the units of its factors, and its uses of a leaf table; and the scale of each of its parts."""
 
     factors: list[int]
     uses: list[int]
-    unit: int
+    units: list[int]
 
 
 @dataclass(eq=False)
 class FusedBlock:
     """One block in the numbers of :class:`~pcbench_kernels.fused.FusedLayer`.
 
-    ``pulls``: (unit, term) of each parent whose term multiplies this block. ``seen``: ``[terms, nodes]``, which nodes see a
-    term, where not all of them do. ``node``, ``element`` and ``ratio`` are given by :func:`renumber`.
+    Terms are cut into ``parts``, each of ``width`` elements. ``pulls``: (unit, term) of each parent whose term multiplies this
+    block. ``seen``: ``[terms · parts, nodes]``, which nodes see a part, where not all of them do. ``node``, ``element`` and
+    ``ratio`` are given by :func:`renumber`.
     """
 
     is_sum: bool
@@ -48,6 +51,7 @@ class FusedBlock:
     level: int
     most: int
     pulls: list[tuple[FusedBlock, int]]
+    parts: int = 1
     seen: Tensor | None = None
     node: int = 0
     element: int = 0
@@ -55,11 +59,15 @@ class FusedBlock:
 
     @property
     def elements(self) -> int:
-        return self.width * len(self.terms)
+        return self.width * self.pieces
+
+    @property
+    def pieces(self) -> int:
+        return self.parts * len(self.terms)
 
     @property
     def many(self) -> bool:
-        return len(self.terms) > 1
+        return self.pieces > 1
 
     @property
     def narrow(self) -> bool:
@@ -70,7 +78,7 @@ class FusedBlock:
     @property
     def shape(self) -> Hashable:
         """Blocks of one level and shape share a launch."""
-        return (self.is_sum, self.nodes, self.width, self.leaf_table, self.narrow, self.many, self.seen is None)
+        return (self.is_sum, self.nodes, self.width, self.leaf_table, self.narrow, self.many, self.parts, self.seen is None)
 
 
 def products(layer: Layer) -> tuple[Term, ...]:
@@ -83,23 +91,30 @@ def products(layer: Layer) -> tuple[Term, ...]:
     return (Term(0, layer.nodes, (), (LeafFactor(layer.table, layer.first_use),)),)
 
 
-def seen_terms(support: Tensor | None, terms: int) -> Tensor | None:
-    """``[terms, nodes]``: which nodes see a term, from which weights there are ``[nodes, elements]``.
+def seen_parts(support: Tensor | None, terms: int) -> tuple[int, Tensor | None]:
+    """The fewest equal parts of a term that every node sees as a whole or not at all, and ``[terms · parts, nodes]`` who sees
+    which, from the weights that there are ``[nodes, elements]``.
 
-    ``None`` where all of them see all terms, or some of them parts of one: those are told from others by their weights alone.
+    One part and ``None`` where all nodes see everything, and where there are no such parts.
     """
-    if support is None:
-        return None
-    parts = support.view(len(support), terms, -1).transpose(0, 1)
-    some, whole = parts.any(2), parts.all(2)
-    return None if bool(whole.all()) or not torch.equal(some, whole) else some
+    if support is None or bool(support.all()):
+        return 1, None
+    nodes, width = len(support), support.shape[1] // terms
+    for parts in (p for p in PARTS if width % p == 0):
+        pieces = support.view(nodes, terms * parts, -1).transpose(0, 1)
+        if torch.equal(some := pieces.any(2), pieces.all(2)):
+            return parts, some
+    return 1, None
 
 
 def blocks_of(layer: Layer, starts: list[int], tables: tuple[SumTable, ...], precision: str) -> Iterator[FusedBlock]:
     """The blocks of a layer, without their pulls."""
     assert isinstance(layer, InputLayer | ProductLayer | SumLayer)
     terms, groups = products(layer), len(layer.blocks)
-    held = [[FusedTerm([], [], layer.unit + g) for _ in terms] for g in range(groups)]
+    parts, seen = 1, None
+    if isinstance(layer, SumLayer):
+        parts, seen = seen_parts(tables[layer.table].choice.kernel.support(), len(terms))
+    held = [[FusedTerm([], [], [layer.unit + g] * parts) for _ in terms] for g in range(groups)]
     for t, term in enumerate(terms):
         for factor in term.factors:
             for g, unit in enumerate(numbers(factor.units)):
@@ -112,12 +127,11 @@ def blocks_of(layer: Layer, starts: list[int], tables: tuple[SumTable, ...], pre
     is_sum = isinstance(layer, SumLayer)
     table = layer.table if isinstance(layer, SumLayer) else -1
     sets = numbers(layer.parameters) if isinstance(layer, SumLayer) else [0] * groups
-    seen = seen_terms(tables[table].choice.kernel.support(), len(terms)) if is_sum else None
     for g in range(groups):
         yield FusedBlock(
             is_sum,
             layer.nodes,
-            terms[0].width,
+            terms[0].width // parts,
             leaf_table,
             layer.unit + g,
             held[g],
@@ -128,6 +142,7 @@ def blocks_of(layer: Layer, starts: list[int], tables: tuple[SumTable, ...], pre
             layer.level,
             NARROW[precision],
             [],
+            parts,
             seen,
         )
 
@@ -187,7 +202,7 @@ def renumber(blocks: list[FusedBlock]) -> tuple[int, int, int]:
     for block in sorted(blocks, key=lambda b: -b.nodes):
         block.ratio = block.node
         if block.seen is not None:
-            block.ratio, ratios = ratios, ratios + block.nodes * len(block.terms)
+            block.ratio, ratios = ratios, ratios + block.nodes * block.pieces
     return nodes, elements, ratios
 
 

@@ -57,7 +57,7 @@ class Tables:
         """One launch."""
         first = blocks[0]
         terms = [term for block in blocks for term in block.terms]
-        term_start, term_units = self._runs([block.terms for block in blocks], lambda t: t.unit)
+        term_start, term_units = self._runs([[u for t in block.terms for u in t.units] for block in blocks], lambda unit: unit)
         factors, units = self._columns(
             [[self._by_unit[u] for u in t.factors] for t in terms],
             lambda b: b.node,
@@ -68,7 +68,7 @@ class Tables:
             [b.pulls for b in blocks],
             lambda p: p[0].element,
             lambda p: p[0].elements,
-            lambda p: p[0].width * p[1],
+            lambda p: p[0].width * p[0].parts * p[1],
         )
         return FusedLayer(
             is_sum=first.is_sum,
@@ -78,14 +78,15 @@ class Tables:
             groups=len(blocks),
             nodes=first.nodes,
             width=first.width,
-            terms=len(terms),
+            terms=sum(b.pieces for b in blocks),
+            parts=first.parts,
             nodes_at=self._tensor([b.node for b in blocks]),
             units_at=self._tensor([b.unit for b in blocks]),
             elements_at=self._tensor([b.element for b in blocks]),
             ratios_at=self._tensor([b.ratio for b in blocks]),
             seen=torch.cat([b.seen for b in blocks if b.seen is not None] or [torch.ones(1)]).to(self._device, torch.int8),
             term_start=term_start,
-            group_of=self._tensor([g for g, b in enumerate(blocks) for _ in b.terms]),
+            group_of=self._tensor([g for g, b in enumerate(blocks) for _ in range(b.pieces)]),
             term_units=term_units,
             factors=factors,
             units=units,
@@ -104,11 +105,11 @@ class Tables:
         )
 
     def edges(self, blocks: list[FusedBlock], tables: tuple[SumTable, ...], learns: bool) -> FusedEdges:
-        """Terms of one shape, those that share weights beside each other."""
+        """Parts of terms of one shape, those that share weights beside each other."""
         first = blocks[0]
         sharing: dict[int, list[tuple[FusedBlock, int]]] = {}
         for block in blocks:
-            for t in range(len(block.terms)):
+            for t in range(block.pieces):
                 sharing.setdefault(block.weights + t * first.width, []).append((block, t))
         runs = list(sharing.values()) if learns else list(_runs(list(sharing.values()), first.nodes, first.width))
         run_start, nodes_at, elements_at, offsets, strides, weights_at = self._runs(
@@ -147,7 +148,7 @@ class Tables:
             [users[s] for s in sets],
             lambda slot: slot,
             lambda slot: held[slot][0].element,
-            lambda slot: held[slot][1] * held[slot][0].width,
+            lambda slot: held[slot][1] * held[slot][0].width * held[slot][0].parts,
             lambda slot: held[slot][0].elements,
         )
         assert table.categories is not None and len(sets) == len(table.parameters)

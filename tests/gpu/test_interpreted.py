@@ -54,6 +54,7 @@ CIRCUITS: dict[str, Circuit] = {
     "rat, many": structures.rat(latents=3, depth=1, repetitions=6, variables=Variables.finite(12, 3)),
     "pd": structures.poon_domingos(latents=3, shape=(2, 3), split_interval=1, variables=Variables.finite(6, 3)),
     "pd, holes": structures.poon_domingos(24, (1, 5), split_interval=1, max_splits=2, variables=Variables.finite(5, 3)),
+    "pd, diagonal": structures.poon_domingos(48, (1, 4), split_interval=2, variables=Variables.finite(4, 3)),
     "quad tree": structures.quad_tree(latents=2, shape=(2, 2), variables=Variables.finite(4, 3)),
     "one latent": structures.hclt(latents=1, variables=Variables.finite(3, 2), tree=[-1, 0, 1]),
     "binary": structures.hclt(latents=4, variables=Variables.binary(4), tree=[-1, 0, 1, 2]),
@@ -61,7 +62,7 @@ CIRCUITS: dict[str, Circuit] = {
     "blocks": mixture(BlockSparse(4, torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1]))),
 }
 #: Those whose large siblings do not keep their elements on the chip.
-WIDE = ("hclt", "hmm, tied", "rat", "pd", "pd, holes", "sparse")
+WIDE = ("hclt", "hmm, tied", "rat", "pd", "pd, holes", "pd, diagonal", "sparse")
 
 
 def fused(model: Model, wide: bool = False) -> Model:

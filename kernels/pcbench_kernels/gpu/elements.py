@@ -31,6 +31,15 @@ def only_if(there, b, B):
 
 
 @triton.jit
+def column_of(t, k, WIDTH, PARTS: tl.constexpr):
+    """``[BK]``: columns of the children that elements ``k`` of term ``t`` multiply, where ``PARTS`` terms take them in turn."""
+    column = k
+    if PARTS > 1:
+        column += ((t % PARTS) * WIDTH).to(tl.int32)
+    return column
+
+
+@triton.jit
 def leaf_codes(codes, s, last, b, B):
     """``[BN]``: rows of the lookup table for slot ``s``; zeros from slot ``last`` on."""
     return tl.load(codes + s * B + b, mask=only_if(s < last, b, B), other=0).to(tl.int64)

@@ -7,6 +7,7 @@ import triton.language as tl
 
 from .elements import (
     all_factors,
+    column_of,
     follow,
     four_factors,
     log_factors,
@@ -18,6 +19,17 @@ from .elements import (
     two_factors,
     weight_rows,
 )
+
+
+@triton.jit
+def log_product(
+    values, scales, lookup, codes, slots, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3,
+    b, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr, USES: tl.constexpr, FACTORS: tl.constexpr,
+):  # fmt: skip
+    """``[BN, BK]``: log values of some nodes of product ``t``, relative to the scales of its factors."""
+    leaves = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
+    nodes, _ = log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
+    return leaves + nodes
 
 
 @triton.jit
@@ -40,6 +52,7 @@ def product_forward(
     BK: tl.constexpr,
     USES: tl.constexpr,
     FACTORS: tl.constexpr,
+    PARTS: tl.constexpr,
     LINEAR: tl.constexpr,
     WHOLE: tl.constexpr,
     EARLY: tl.constexpr,
@@ -55,34 +68,39 @@ def product_forward(
     b_in = b < B
     g = tl.load(group_of + t)
     unit = tl.load(term_units + t)
-    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, t, FACTORS)
+    whole = t // PARTS
+    ROW = WIDTH * PARTS
+    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, whole, FACTORS)
     first = tl.load(term_start + g)
     stride = ((tl.load(term_start + g + 1) - first) * WIDTH).to(tl.int32)
     out = tl.load(out_at + g) * B + (t - first) * WIDTH
     k = tl.arange(0, BK)
     mask = b_in[:, None] & (k < WIDTH)[None, :]
-    v = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
+    column = column_of(t, k, WIDTH, PARTS)
+    v = log_leaves(lookup, codes, slots, whole, b, column, mask, B, ROW, BN, BK, USES)
     follow(EARLY)
-    more, shift = log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
+    more, shift = log_factors(
+        values, scales, factors, units, whole, n0, u0, n1, u1, n2, u2, n3, u3, b, column, mask, B, ROW, FACTORS
+    )  # fmt: skip
     v += more
     peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
     if not WHOLE:
         for k0 in range(BK, WIDTH, BK):
             k = k0 + tl.arange(0, BK)
             mask = b_in[:, None] & (k < WIDTH)[None, :]
-            v = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
-            more, _ = log_factors(
-                values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS
-            )
-            peak = tl.maximum(peak, tl.max(tl.where(mask, v + more, float("-inf")), 1))
+            v = log_product(
+                values, scales, lookup, codes, slots, factors, units, whole, n0, u0, n1, u1, n2, u2, n3, u3,
+                b, column_of(t, k, WIDTH, PARTS), mask, B, ROW, BN, BK, USES, FACTORS,
+            )  # fmt: skip
+            peak = tl.maximum(peak, tl.max(tl.where(mask, v, float("-inf")), 1))
         for k0 in range(0, WIDTH, BK):
             k = k0 + tl.arange(0, BK)
             mask = b_in[:, None] & (k < WIDTH)[None, :]
-            v = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
-            more, _ = log_factors(
-                values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS
-            )
-            store_product(values, elements, out, b, k, stride, v + more, peak, mask, LINEAR)
+            v = log_product(
+                values, scales, lookup, codes, slots, factors, units, whole, n0, u0, n1, u1, n2, u2, n3, u3,
+                b, column_of(t, k, WIDTH, PARTS), mask, B, ROW, BN, BK, USES, FACTORS,
+            )  # fmt: skip
+            store_product(values, elements, out, b, k, stride, v, peak, mask, LINEAR)
     else:
         store_product(values, elements, out, b, k, stride, v, peak, mask, LINEAR)
     tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
@@ -204,6 +222,7 @@ def many_sum_forward(
     BK: tl.constexpr,
     USES: tl.constexpr,
     FACTORS: tl.constexpr,
+    PARTS: tl.constexpr,
     PRECISION: tl.constexpr,
     HOLES: tl.constexpr,
     ALIGNED: tl.constexpr,
@@ -222,6 +241,7 @@ def many_sum_forward(
     n_in = n < NODES
     k_in = k < WIDTH
     mask = b_in[:, None] & k_in[None, :]
+    ROW = WIDTH * PARTS
     t0 = tl.load(term_start + g)
     t1 = tl.load(term_start + g + 1)
     w = weights + weight_rows(weights_at, g, ALIGNED)
@@ -231,32 +251,34 @@ def many_sum_forward(
     stride = ((t1 - t0) * WIDTH).to(tl.int32)
     corner = n[:, None] * stride + k[None, :]
     place = b[:, None] * stride + k[None, :]
-    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, t0, FACTORS)
+    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, t0 // PARTS, FACTORS)
     tile = tl.load(w + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
-    leaves = log_leaves(lookup, codes, slots, t0, b, k, mask, B, WIDTH, BN, BK, USES)
+    leaves = log_leaves(lookup, codes, slots, t0 // PARTS, b, k, mask, B, ROW, BN, BK, USES)
     follow(EARLY)
-    v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, k, mask, B, WIDTH, FACTORS)
+    v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, k, mask, B, ROW, FACTORS)
     n2_now, u2_now, n3_now, u3_now = n2, u2, n3, u3
-    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t0 + 1, t1 - 1), FACTORS)
+    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t0 + 1, t1 - 1) // PARTS, FACTORS)
     sums = tl.zeros((BN, BM), tl.float32)
     height = tl.full((BN,), -1e300, tl.float64)
     if HOLES:
         top = tl.full((BN, BM), -1e30, tl.float32)
     for t in range(t0, t1):
         v, shift = all_factors(
-            v0, s0, v1, s1, values, scales, factors, units, t, n2_now, u2_now, n3_now, u3_now, b, k, mask, B, WIDTH, FACTORS
-        )
+            v0, s0, v1, s1, values, scales, factors, units, t // PARTS, n2_now, u2_now, n3_now, u3_now,
+            b, column_of(t, k, WIDTH, PARTS), mask, B, ROW, FACTORS,
+        )  # fmt: skip
         v += leaves
         weight = tile
         own = tl.load(term_units + t)
         # The next term is under way while this one is multiplied.
         after = tl.minimum(t + 1, t1 - 1)
+        column = column_of(after, k, WIDTH, PARTS)
         more = mask & only_if(t < after, b, B)[:, None]
-        v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, k, more, B, WIDTH, FACTORS)
+        v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, column, more, B, ROW, FACTORS)
         n2_now, u2_now, n3_now, u3_now = n2, u2, n3, u3
         tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
-        leaves = log_leaves(lookup, codes, slots, after, b, k, more, B, WIDTH, BN, BK, USES)
-        n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t + 2, t1 - 1), FACTORS)
+        leaves = log_leaves(lookup, codes, slots, after // PARTS, b, column, more, B, ROW, BN, BK, USES)
+        n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t + 2, t1 - 1) // PARTS, FACTORS)
         peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
         x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
         scale = shift + peak.to(tl.float64)
