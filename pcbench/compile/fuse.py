@@ -63,13 +63,8 @@ class Fused:
 
     @property
     def logs(self) -> torch.dtype:
-        """Of log probabilities relative to a scale, and of flows: all of them are near zero."""
+        """Of log values and log probabilities relative to a scale, and of flows: those that matter are near zero."""
         return torch.float16 if self.precision == "fast" else torch.float32
-
-    @property
-    def values(self) -> torch.dtype:
-        """Of log values relative to a scale: near zero, except where nodes of a block see different terms."""
-        return torch.float32 if any(layer.holes for layer in self.layers) else self.logs
 
 
 def why_not_fused(

@@ -239,7 +239,7 @@ def _buffers(program: Program, parameters: Parameters, batch: FusedBatch, worksp
 
     return Pass(
         size,
-        flat("fused values", size * fused.num_values, fused.values),
+        flat("fused values", size * fused.num_values, fused.logs),
         flat("ratios", size * fused.num_ratios if downward else 1, fused.operands),
         flat("fused elements", size * fused.num_elements, fused.operands),
         flat("flows", size * fused.num_elements if downward else 1, fused.logs),

@@ -8,7 +8,20 @@ from torch import Tensor
 from ..fused import FusedEdges, FusedLayer
 from .backward import edge_flow, flow_ratio, many_sum_flow, narrow_sum_flow, product_flow, wide_sum_flow
 from .launching import launch
-from .tiles import ELEMENTS, FILL, PRECISIONS, TILES, WEIGHT_ROWS, Pass, early, limited, rows_of_samples, side, warps
+from .tiles import (
+    ELEMENTS,
+    FILL,
+    PRECISIONS,
+    TILES,
+    WEIGHT_ROWS,
+    Pass,
+    early,
+    limited,
+    many_at_once,
+    rows_of_samples,
+    side,
+    warps,
+)
 
 
 def flow_through(p: Pass, layer: FusedLayer) -> None:
@@ -109,8 +122,8 @@ def _many_flow(p: Pass, layer: FusedLayer) -> None:
         HOLES=layer.holes,
         ALIGNED=layer.aligned,
         **_pulls(layer),
-        num_warps=warps(rows * max(cols, nodes)),
         num_stages=1,
+        **many_at_once(p, rows * max(cols, nodes), layer.holes),
         **early(p),
     )
 

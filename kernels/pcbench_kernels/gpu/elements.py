@@ -76,12 +76,12 @@ def four_leaves(lookup, codes, s, last, b, k, mask, B, WIDTH, COUNT: tl.constexp
 
 
 @triton.jit
-def log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr, USES: tl.constexpr):
-    """``[BN, BK]``: Σ log probabilities of the leaves of term ``t``, which has at most ``USES``."""
+def log_leaves(lookup, codes, slots, t, there, b, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr, USES: tl.constexpr):
+    """``[BN, BK]``: Σ log probabilities of the leaves of term ``t``, at most ``USES``; zeros if it is not ``there``."""
     total = tl.zeros((BN, BK), tl.float32)
     if USES > 0:
         first = tl.load(slots + t)
-        last = tl.load(slots + t + 1)
+        last = tl.where(there, tl.load(slots + t + 1), first)
         if USES <= 4:
             total = four_leaves(lookup, codes, first, last, b, k, mask, B, WIDTH, USES)
         else:

@@ -27,7 +27,7 @@ def log_product(
     b, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr, USES: tl.constexpr, FACTORS: tl.constexpr,
 ):  # fmt: skip
     """``[BN, BK]``: log values of some nodes of product ``t``, relative to the scales of its factors."""
-    leaves = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
+    leaves = log_leaves(lookup, codes, slots, t, True, b, k, mask, B, WIDTH, BN, BK, USES)
     nodes, _ = log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
     return leaves + nodes
 
@@ -77,7 +77,7 @@ def product_forward(
     k = tl.arange(0, BK)
     mask = b_in[:, None] & (k < WIDTH)[None, :]
     column = column_of(t, k, WIDTH, PARTS)
-    v = log_leaves(lookup, codes, slots, whole, b, column, mask, B, ROW, BN, BK, USES)
+    v = log_leaves(lookup, codes, slots, whole, True, b, column, mask, B, ROW, BN, BK, USES)
     follow(EARLY)
     more, shift = log_factors(
         values, scales, factors, units, whole, n0, u0, n1, u1, n2, u2, n3, u3, b, column, mask, B, ROW, FACTORS
@@ -168,7 +168,7 @@ def narrow_sum_forward(
     unit = tl.load(units_at + g)
     element = tl.load(elements_at + g)
     tile = tl.load(w + corner, mask=(n < NODES)[:, None] & k_in[None, :], other=0.0)
-    v = log_leaves(lookup, codes, slots, g, b, k, mask, B, WIDTH, BN, BK, USES)
+    v = log_leaves(lookup, codes, slots, g, True, b, k, mask, B, WIDTH, BN, BK, USES)
     worst = tl.full((BM, BN), 1.0, tl.float32)
     follow(EARLY)
     more, shift = log_factors(values, scales, factors, units, g, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
@@ -253,7 +253,7 @@ def many_sum_forward(
     place = b[:, None] * stride + k[None, :]
     n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, t0 // PARTS, FACTORS)
     tile = tl.load(w + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
-    leaves = log_leaves(lookup, codes, slots, t0 // PARTS, b, k, mask, B, ROW, BN, BK, USES)
+    leaves = log_leaves(lookup, codes, slots, t0 // PARTS, True, b, k, mask, B, ROW, BN, BK, USES)
     follow(EARLY)
     v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, k, mask, B, ROW, FACTORS)
     n2_now, u2_now, n3_now, u3_now = n2, u2, n3, u3
@@ -277,7 +277,7 @@ def many_sum_forward(
         v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, column, more, B, ROW, FACTORS)
         n2_now, u2_now, n3_now, u3_now = n2, u2, n3, u3
         tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
-        leaves = log_leaves(lookup, codes, slots, after // PARTS, b, column, more, B, ROW, BN, BK, USES)
+        leaves = log_leaves(lookup, codes, slots, after // PARTS, t < after, b, column, mask, B, ROW, BN, BK, USES)
         n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t + 2, t1 - 1) // PARTS, FACTORS)
         peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
         x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)

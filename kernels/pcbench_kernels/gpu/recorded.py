@@ -80,7 +80,7 @@ def recording(capability: int) -> Iterator[list[Launch]]:
         tiles._starts_early = starts_early
 
 
-def stand_in(batch: int, operands: torch.dtype, values: torch.dtype, logs: torch.dtype, precision: str, leaves: int) -> Pass:
+def stand_in(batch: int, operands: torch.dtype, logs: torch.dtype, precision: str, leaves: int) -> Pass:
     """Buffers of an evaluation that hold nothing; of their types alone kernels are made."""
 
     def some(kind: torch.dtype) -> torch.Tensor:
@@ -88,7 +88,7 @@ def stand_in(batch: int, operands: torch.dtype, values: torch.dtype, logs: torch
 
     single, flag = some(torch.float32), some(torch.int32)
     return Pass(
-        batch, some(values), some(operands), some(operands), some(logs), some(torch.float64),
+        batch, some(logs), some(operands), some(operands), some(logs), some(torch.float64),
         torch.empty(batch, 1, device="meta"), single, some(operands), (some(logs),) * leaves, (flag,) * leaves, flag, True,
         precision,
     )  # fmt: skip

@@ -116,6 +116,13 @@ def limited(p: Pass, row: int, lavish: bool) -> dict[str, int]:
     return {} if limit is None or lavish or p.precision == "exact" else {"maxnreg": limit}
 
 
+def many_at_once(p: Pass, cells: int, holes: bool) -> dict[str, int]:
+    """Warps of a launch of many terms. Heights of nodes take registers, but two programs are to share a multiprocessor."""
+    several = warps(cells)
+    limit = {"maxnreg": 128} if holes and several == 8 and p.precision == "fast" else {}
+    return {"num_warps": several, **limit}
+
+
 @cache
 def _starts_early(device: torch.device) -> bool:
     """Whether a launch may begin before the one before it has ended (from compute capability 9.0)."""

@@ -18,6 +18,7 @@ from .tiles import (
     Pass,
     early,
     limited,
+    many_at_once,
     power,
     rows_of_samples,
     side,
@@ -144,8 +145,8 @@ def _many_forward(p: Pass, layer: FusedLayer) -> None:
         PRECISION=PRECISIONS[p.precision],
         HOLES=layer.holes,
         ALIGNED=layer.aligned,
-        num_warps=warps(rows * max(inner, nodes)),
         num_stages=1,
+        **many_at_once(p, rows * max(inner, nodes), layer.holes),
         **early(p),
     )
 
