@@ -73,11 +73,29 @@ def test_a_step_that_differs_has_no_speed(wrong: str, monkeypatch: pytest.Monkey
 
 def test_another_circuit_is_no_twin(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_pyjuice.install(monkeypatch)
-    other = pcbench.from_pyjuice
-    monkeypatch.setattr(pyjuice_step, "from_pyjuice", lambda root, variables: other(root.chs[0]))
+    other = pyjuice_step.converted
+    monkeypatch.setattr(pyjuice_step, "converted", lambda root, variables: other(root.chs[0]))
     row = pyjuice_step.job("hmm-4", 8, "cpu", 1)
     assert row["status"] == "differs"
     assert "the circuit converted from PyJuice differs" in row["error"]
+
+
+def test_sums_that_its_compiler_adds_make_no_other_circuit(monkeypatch: pytest.MonkeyPatch) -> None:
+    juice: Any = fake_pyjuice.install(monkeypatch)
+    plain = juice.compile
+
+    def compile(root: Any) -> Any:
+        below = root.chs[0]
+        blocks, size = below.num_node_blocks, below.block_size
+        between = juice.summate(below, num_node_blocks=blocks, block_size=size, edge_ids=torch.arange(blocks).repeat(2, 1))
+        between._params = torch.eye(size).repeat(blocks, 1, 1)
+        root.chs[0] = juice.multiply(between)
+        return plain(root)
+
+    juice.compile = compile
+    row = pyjuice_step.job("hmm-4", 8, "cpu", 1)
+    assert row["status"] == "ok", row
+    assert row["flow_error"] < 1e-5
 
 
 def test_an_error_in_pyjuice_is_a_result(monkeypatch: pytest.MonkeyPatch) -> None:

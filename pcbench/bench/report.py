@@ -119,14 +119,14 @@ def outcome_in_words(row: dict[str, Any], errors: str) -> str:
 
 
 def outcome(row: dict[str, Any]) -> str:
-    """The check in a few words, PyJuice's too where it is not well."""
+    """The check in a few words, and PyJuice's."""
     known = "log_likelihood_error" in row
     said = outcome_in_words(row, f"{row['log_likelihood_error']:.1e}, {row['flow_error']:.1e}" if known else "")
     peer = row.get("peer_status", "ok")
+    found = [f"{row[key]:.1e}" for key in ("peer_log_likelihood_error", "peer_flow_error") if key in row]
     if peer == "ok":
-        return said
+        return f"{said}; PyJuice {', '.join(found)}" if found else said
     if peer == "differs":
-        found = [f"{row[key]:.1e}" for key in ("peer_log_likelihood_error", "peer_flow_error") if key in row]
         return f"{said}; PyJuice DIFFERS {', '.join(found) or _first_line(row['peer_error'])}"
     return f"{said}; PyJuice {'ran out of memory' if peer == 'oom' else f'{peer}: ' + _first_line(row['peer_error'])}"
 

@@ -72,7 +72,13 @@ def from_pyjuice(root: Any, variables: Variables | None = None) -> Circuit:
         CircuitError: for an unsupported family or kind of node, naming it.
         ParameterError: for parameters of the wrong shape, or that are no probabilities.
     """
-    return _Conversion(root, variables).circuit()
+    return converted(root, variables)[0]
+
+
+def converted(root: Any, variables: Variables | None = None) -> tuple[Circuit, dict[Any, Parameter]]:
+    """What :func:`from_pyjuice` returns, and what has become of the parameters of each node that holds some."""
+    conversion = _Conversion(root, variables)
+    return conversion.circuit(), conversion.parameters
 
 
 class _Conversion:
