@@ -2,8 +2,10 @@
 
 from .downward import downward
 from .evidence import Batch, Data, Evidence
+from .fused_topdown import Wanted, bytes_of_row, bytes_of_sample, fused_draw
 from .fused_update import updates_alone
 from .gradient import Spaces, Targets, differentiable_log_likelihood
+from .lent import lent_workspace
 from .max_product import max_product
 from .maximise import maximise
 from .model import Model, Parameters
@@ -27,14 +29,19 @@ __all__ = [
     "Spaces",
     "Statistics",
     "Targets",
+    "Wanted",
     "WeightMap",
     "Workspace",
+    "bytes_of_row",
+    "bytes_of_sample",
     "differentiable_log_likelihood",
     "downward",
     "draw",
     "em_step",
     "expectation",
     "forward",
+    "fused_draw",
+    "lent_workspace",
     "max_product",
     "maximise",
     "maximise_tree",

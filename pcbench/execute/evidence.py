@@ -73,6 +73,12 @@ class Evidence:
 
     def check(self, variables: Variables) -> None:
         """Raise :class:`DataError` unless this evidence fits the variables; names row, variable and value."""
+        self.check_form(variables)
+        partial = self.observed is not None or bool(self.soft)
+        _check_domains(self.values, self.mask() if partial else None, variables)
+
+    def check_form(self, variables: Variables) -> None:
+        """The part of :meth:`check` that does not look at each value: shapes, types and soft evidence."""
         values = self.values
         if values.ndim != 2 or values.shape[1] != len(variables):
             raise DataError(f"values need shape [rows, {len(variables)}], got {list(values.shape)}")
@@ -82,7 +88,6 @@ class Evidence:
             raise DataError(f"values need an integer or float dtype, got {values.dtype}")
         _check_mask(self.observed, values)
         _check_soft(self.soft, len(values), variables)
-        _check_domains(values, None if self.observed is None and not self.soft else self.mask(), variables)
 
 
 def _tensor(data: object, what: str) -> Tensor:

@@ -39,12 +39,14 @@ class FusedBatch:
         evidence: as it was given.
         codes: int32 ``[slots, B]`` of each leaf table, rows of its lookup table.
         data: ``[B, V]`` on the GPU, from which the upward pass has yet to make the codes; ``None``: they are there.
+        seen: bytes ``[B, V]``, 0 where a value of ``data`` is missing; ``None``: none is.
     """
 
     size: int
     evidence: Evidence
     codes: tuple[Tensor, ...]
     data: Tensor | None
+    seen: Tensor | None = None
 
 
 @dataclass(eq=False)
@@ -123,7 +125,7 @@ def flags(workspace: Workspace, device: torch.device) -> Tensor:
 def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> FusedBatch | None:
     """Evidence laid out for the fused passes, or ``None`` when this program or evidence needs the others.
 
-    Integer data in which everything is observed is checked by the kernel that lays it out; the flag is read with the result.
+    Integer data is checked by the kernel that lays it out; the flag is read with the result.
     """
     if program.fused is None or evidence.soft or len(evidence) * program.fused.widest >= 1 << 31:
         return None  # the kernels' addresses within a block have 32 bits
@@ -132,11 +134,15 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> F
         workspace.get(f"codes{t}", (len(leaves.source), len(values)), torch.int32, device)
         for t, leaves in enumerate(program.fused.leaves)
     )
-    plain = evidence.observed is None and not values.is_floating_point() and not values.is_complex() and values.numel() > 0
-    if plain and values.dtype != torch.bool and values.ndim == 2 and values.shape[1] == program.fused.variables:
+    if _plain(evidence, program.fused.variables):
         data = workspace.get("data", tuple(values.shape), values.dtype, device)
         data.copy_(values)
-        return FusedBatch(len(values), evidence, codes, data)
+        seen = None
+        if evidence.observed is not None:
+            held = workspace.get("seen", tuple(evidence.observed.shape), torch.uint8, device)
+            held.copy_(evidence.observed)
+            seen = held.expand(values.shape)
+        return FusedBatch(len(values), evidence, codes, data, seen)
     laid_out = Batch.of(program, evidence)
     for held, code, leaves in zip(codes, laid_out.codes, program.fused.leaves, strict=True):
         assert code is not None
@@ -144,15 +150,32 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> F
     return FusedBatch(len(values), evidence, codes, None)
 
 
+def _plain(evidence: Evidence, columns: int) -> bool:
+    """Whether values and mask are of the right shapes and types for the kernel that looks at each value."""
+    values, observed = evidence.values, evidence.observed
+    if values.ndim != 2 or values.shape[1] != columns or not len(values):
+        return False
+    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+        return False
+    fits = observed is None or tuple(observed.shape) in (tuple(values.shape), (columns,))
+    return fits and (observed is None or observed.dtype == torch.bool)
+
+
 def fused_upward(
-    program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace, downward: bool = False
+    program: Program,
+    parameters: Parameters,
+    batch: FusedBatch,
+    workspace: Workspace,
+    downward: bool = False,
+    keep: bool = False,
 ) -> FusedPass:
-    """Launches that compute the value of every unit; with ``downward``, they keep what a downward pass needs."""
+    """Launches that compute the value of every unit; with ``downward``, they keep what a downward pass needs, with ``keep``
+    the elements only."""
     from pcbench_kernels.gpu import encode_data, value_of
 
     fused, device = program.fused, program.device
     assert fused is not None
-    p = _buffers(program, parameters, batch, workspace, downward)
+    p = _buffers(program, parameters, batch, workspace, downward, keep)
     report = workspace.get("report", (batch.size * program.circuit.num_outputs + 3,), torch.float64, device)
     up = FusedPass(program, parameters, batch, p, workspace, report)
 
@@ -160,7 +183,7 @@ def fused_upward(
         up.flags.zero_()
         if batch.data is not None:
             for codes, leaves in zip(batch.codes, fused.leaves, strict=True):
-                encode_data(batch.data, leaves, codes, up.flags[OUTSIDE:])
+                encode_data(batch.data, batch.seen, leaves, codes, up.flags[OUTSIDE:])
         for layer in fused.layers:
             value_of(p, layer)
         for column, node, unit, nodes in fused.outputs:
@@ -168,7 +191,8 @@ def fused_upward(
             torch.add(value.double(), p.scales[unit][:, None], out=up.likelihood[:, column : column + nodes])
         report[-3:].copy_(up.flags)
 
-    run(up, ("up", downward, None if batch.data is None else batch.data.dtype), work)
+    seen = None if batch.seen is None else batch.seen.stride()
+    run(up, ("up", downward, keep, None if batch.data is None else batch.data.dtype, seen), work)
     return up
 
 
@@ -228,7 +252,9 @@ def run(up: FusedPass, what: Hashable, work: Callable[[], None], *more: Tensor) 
     up.workspace.graphs.run(key, work, up.program.device)
 
 
-def _buffers(program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace, downward: bool) -> Pass:
+def _buffers(
+    program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace, downward: bool, keep: bool
+) -> Pass:
     from pcbench_kernels.gpu import Pass
 
     fused, device, size = program.fused, program.device, batch.size
@@ -250,6 +276,6 @@ def _buffers(program: Program, parameters: Parameters, batch: FusedBatch, worksp
         parameters.gathered,
         batch.codes,
         flags(workspace, device)[SUSPECT:],
-        downward,
+        downward or keep,
         fused.precision,
     )

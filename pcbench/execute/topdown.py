@@ -31,15 +31,16 @@ class _Descent:
     leaves: list[Tensor]  # node of each leaf use: [uses, B]
 
 
-def draw(act: Activations, seed: int, first_row: int = 0, output: int = 0) -> Shaped[Tensor, "batch variables"]:
+def draw(act: Activations, seed: int, first_row: int = 0, output: int = 0, each: int = 1) -> Shaped[Tensor, "batch variables"]:
     """Sample every unobserved variable given the evidence: ``[B, V]``.
 
     Args:
         act: from ``upward(…, keep_elements=True)``.
         seed: of the noise; row ``b`` uses the noise of row ``first_row + b``.
         output: the root node to sample from.
+        each: rows that complete the same evidence, for messages.
     """
-    _require_support(act, output)
+    _require_support(act, output, first_row, each)
 
     def pick(scores: Tensor, rows: Tensor, blocks: Tensor) -> Tensor:
         return _invert(scores, uniform(seed, rows + first_row, blocks))
@@ -50,16 +51,16 @@ def draw(act: Activations, seed: int, first_row: int = 0, output: int = 0) -> Sh
     return _decode(_descend(act, output, _linear_scores, pick), leaf)
 
 
-def maximise_tree(act: Activations, output: int = 0) -> Shaped[Tensor, "batch variables"]:
+def maximise_tree(act: Activations, output: int = 0, first_row: int = 0) -> Shaped[Tensor, "batch variables"]:
     """The assignment of the best tree: ``[B, V]``; ``act`` is from :func:`~pcbench.execute.max_product.max_product`."""
-    _require_support(act, output)
+    _require_support(act, output, first_row)
     return _decode(_descend(act, output, _log_scores, lambda scores, _rows, _blocks: scores.argmax(1)), None)
 
 
-def _require_support(act: Activations, output: int) -> None:
+def _require_support(act: Activations, output: int, first_row: int, each: int = 1) -> None:
     value = act.log_likelihood[:, output]
     if not bool(torch.isfinite(value).all()):
-        row = int((~torch.isfinite(value)).nonzero()[0])
+        row = (first_row + int((~torch.isfinite(value)).nonzero()[0])) // each
         raise QueryError(f"row {row}: the evidence has probability zero, so nothing can be drawn or maximised given it")
 
 

@@ -11,11 +11,16 @@ from ..execute import Evidence, Model
 BATCH_BYTES = 256 << 20
 
 
-def batches(model: Model, evidence: Evidence, batch_size: int | None, output: int = 0) -> Iterator[tuple[int, Evidence]]:
-    """(first row, evidence) of each batch; the whole evidence, and the root asked for, are checked before the first one."""
+def check_output(model: Model, output: int) -> None:
+    """Raise QueryError for a root node that there is not."""
     outputs = model.circuit.num_outputs
     if not 0 <= output < outputs:
         raise QueryError(f"output must lie in 0…{outputs - 1} (the circuit has {outputs} root nodes), got {output}")
+
+
+def batches(model: Model, evidence: Evidence, batch_size: int | None, output: int = 0) -> Iterator[tuple[int, Evidence]]:
+    """(first row, evidence) of each batch; the whole evidence, and the root asked for, are checked before the first one."""
+    check_output(model, output)
     evidence.check(model.circuit.variables)
     if batch_size is None:
         program = model.program

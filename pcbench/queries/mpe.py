@@ -47,10 +47,10 @@ def mpe(model: Model, evidence: Data, batch_size: int | None = None, output: int
     evidence = Evidence.of(evidence)
     space, states, trees, values = Workspace(), [], [], []
     with torch.no_grad():
-        for _, part in batches(model, evidence, batch_size, output):
+        for start, part in batches(model, evidence, batch_size, output):
             act = max_product(model.program, model.parameters, Batch.of(model.program, part), space)
             trees.append(act.log_likelihood[:, output].cpu().clone())
-            states.append(maximise_tree(act, output))
+            states.append(maximise_tree(act, output, start))
             values.append(forward(model, states[-1])[:, output])
     report = deterministic(model.circuit, model.values())
     exact = report.holds and not evidence.soft

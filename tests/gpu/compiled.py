@@ -1,4 +1,4 @@
-"""Compiles what training launches for a named GPU, on a machine without one: ``python -m tests.gpu.compiled 90 fast``.
+"""Compiles what training and sampling launch for a named GPU, without one: ``python -m tests.gpu.compiled 90 fast``.
 
 Prints one JSON line, kernel → reports. Run as a program of its own: the tests beside it put Triton in interpreter mode, which
 lasts as long as its process.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
 import pcbench
 from pcbench import Circuit, Variables, structures
 from pcbench.compile.fuse import Fused, fuse
-from pcbench_kernels.gpu import Samples, Update, down, leafwise, up, update
+from pcbench_kernels.gpu import Draws, Samples, Update, down, leafwise, topdown, up, update
 from pcbench_kernels.gpu.recorded import Launch, recording, stand_in
 
 BATCH = 512
@@ -28,11 +29,15 @@ CIRCUITS: dict[str, Circuit] = {
 
 
 def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
-    """What one step of training launches."""
+    """What one step of training launches, and samples with evidence and without."""
     with recording(capability) as found:
         program = pcbench.compile(circuit)
         tables = (program.layers, program.sum_tables, program.leaf_tables)
-        _step(fuse(*tables, program.num_units, precision, program.device, len(circuit.variables)))
+        plan = fuse(*tables, program.num_units, precision, program.device, len(circuit.variables))
+        _step(plan)
+        for prior, whole in ((False, 2048), (True, 2048), (False, 64)):
+            with patch.object(topdown, "WHOLE", whole):
+                _draw(plan, prior)
     return found
 
 
@@ -60,15 +65,34 @@ def _step(plan: Fused) -> None:
         leafwise.learn_categories(p, leaves, samples, single, single, logs, told)
 
 
+def _draw(plan: Fused, prior: bool) -> None:
+    p = stand_in(BATCH, plan.operands, plan.values, plan.logs, plan.precision, len(plan.leaves))
+    long, flag, drawn = (torch.empty(16, dtype=k, device="meta") for k in (torch.int64, torch.int32, torch.uint8))
+    many = len(plan.leaves)
+    d = Draws(
+        BATCH, BATCH, long, long, flag, flag, (flag,) * many, p.weights, p.elements, p.scales, p.codes, flag, long,
+        (long,) * many, prior,
+    )  # fmt: skip
+    topdown.start(d, 0)
+    for layer in reversed(plan.layers):
+        topdown.draw_edges(d, layer, int(layer.term_start.diff().max()) * layer.width)
+    for leaves in plan.leaves:
+        masses = torch.empty(leaves.runs, leaves.categories, leaves.nodes, device="meta")
+        topdown.add_up_leaves(masses, p.scales)
+        topdown.draw_categories(d, leaves, masses, p.scales, drawn.view(BATCH // 512, 16))
+
+
 def main() -> None:
     capability, precision = int(sys.argv[1]), sys.argv[2]
-    seen: set[tuple[str, bool, bool]] = set()
+    seen: set[tuple[Any, ...]] = set()
     reports: dict[str, list[dict[str, Any]]] = {}
     for circuit in CIRCUITS.values():
         for launch in launches(circuit, precision, capability):
             name, options = launch.kernel.__name__, launch.options
-            kind = (name, options.get("BN", options.get("BM", 0)) >= 32, options.get("HOLES", False))
-            if kind not in seen:  # one of each kernel, with small and with large tiles, is what a test has time for
+            # One of each kernel, with small and with large tiles, is what a test has time for; each form of those that draw.
+            form = (options["PRIOR"], options.get("MANY"), options.get("WHOLE")) if "PRIOR" in options else ()
+            kind = (name, options.get("BN", options.get("BM", 0)) >= 32, options.get("HOLES", False), *form)
+            if kind not in seen:
                 seen.add(kind)
                 reports.setdefault(name, []).append(launch.report(capability).as_dict())
     print(json.dumps(reports))

@@ -4,17 +4,22 @@ from .down import count_edges, flow_through
 from .launching import rehearsal
 from .leafwise import Samples, add_up, count_categories, encode_data, learn_categories, parts_of, sort
 from .tiles import PRECISIONS, Pass, Update
+from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, runs_of, start
 from .up import value_of
 from .update import learn_edges, maximise_categorical, maximise_sums
 
 __all__ = [
     "PRECISIONS",
+    "Draws",
     "Pass",
     "Samples",
     "Update",
     "add_up",
+    "add_up_leaves",
     "count_categories",
     "count_edges",
+    "draw_categories",
+    "draw_edges",
     "encode_data",
     "flow_through",
     "learn_categories",
@@ -23,6 +28,8 @@ __all__ = [
     "maximise_sums",
     "parts_of",
     "rehearsal",
+    "runs_of",
     "sort",
+    "start",
     "value_of",
 ]

@@ -7,14 +7,36 @@ import triton.language as tl
 
 
 @triton.jit
-def encode(data, variables, sets, codes, outside, row_stride, column_stride, B, SIZE, BN: tl.constexpr):
-    """``codes[u, b] = set[u]·(C+1) + data[b, variable[u]]``; raises ``outside`` for a value that is no category."""
+def encode(
+    data,
+    observed,
+    variables,
+    sets,
+    codes,
+    outside,
+    row_stride,
+    column_stride,
+    seen_row,
+    seen_column,
+    B,
+    SIZE,
+    BN: tl.constexpr,
+    PARTIAL: tl.constexpr,
+):
+    """``codes[u, b] = set[u]·(C+1) + data[b, variable[u]]``; raises ``outside`` for a value that is no category.
+
+    ``PARTIAL``: where ``observed`` is 0, the value is not looked at, and « missing » takes its place.
+    """
     use = tl.program_id(0).to(tl.int64)
     b = (tl.program_id(1) * BN + tl.arange(0, BN)).to(tl.int64)
     b_in = b < B
-    at = data + b * row_stride + tl.load(variables + use) * column_stride
-    value = tl.load(at, mask=b_in, other=0).to(tl.int64)
+    v = tl.load(variables + use)
+    value = tl.load(data + b * row_stride + v * column_stride, mask=b_in, other=0).to(tl.int64)
     wrong = (value < 0) | (value >= SIZE)
+    if PARTIAL:
+        seen = tl.load(observed + b * seen_row + v * seen_column, mask=b_in, other=0) != 0
+        value = tl.where(seen, value, SIZE)
+        wrong = seen & wrong
     if tl.sum(tl.where(wrong, 1, 0)) > 0:
         tl.atomic_max(outside, 1)
     # A wrong value reads the row of missing values until the caller has seen the flag.

@@ -44,12 +44,29 @@ def parts_of(leaves: FusedLeaves, size: int) -> int:
     return max(-(-samples // PART), min(wanted, -(-samples // LEAST_PART)))
 
 
-def encode_data(data: Tensor, leaves: FusedLeaves, codes: Tensor, outside: Tensor) -> None:
-    """Codes ``[slots, B]`` of integer data ``[B, V]`` on the GPU; raises ``outside`` for values that are no category."""
+def encode_data(data: Tensor, observed: Tensor | None, leaves: FusedLeaves, codes: Tensor, outside: Tensor) -> None:
+    """Codes ``[slots, B]`` of integer data ``[B, V]`` on the GPU; raises ``outside`` for values that are no category.
+
+    ``observed``: bytes ``[B, V]``, 0 where a value is missing; ``None``: none is.
+    """
     rows = min(512, power(len(data)))
-    grid = (len(leaves.variables), triton.cdiv(len(data), rows))
-    size, strides = leaves.categories, (data.stride(0), data.stride(1))
-    launch(encode, grid)(data, leaves.variables, leaves.owners, codes, outside, *strides, len(data), size, BN=rows)
+    seen = data if observed is None else observed
+    launch(encode, (len(leaves.variables), triton.cdiv(len(data), rows)))(
+        data,
+        seen,
+        leaves.variables,
+        leaves.owners,
+        codes,
+        outside,
+        data.stride(0),
+        data.stride(1),
+        seen.stride(0),
+        seen.stride(1),
+        len(data),
+        leaves.categories,
+        BN=rows,
+        PARTIAL=observed is not None,
+    )
 
 
 def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:

@@ -16,7 +16,8 @@ from .report import KernelReport, kernel_report
 from .tiles import Pass
 
 _TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16", torch.float64: "*fp64",
-          torch.int64: "*i64", torch.int32: "*i32", torch.int8: "*i8", torch.bool: "*i1"}  # fmt: skip
+          torch.int64: "*i64", torch.int32: "*i32", torch.int16: "*i16", torch.int8: "*i8", torch.uint8: "*u8",
+          torch.bool: "*i1"}  # fmt: skip
 
 
 class Launch(launching.Launch):

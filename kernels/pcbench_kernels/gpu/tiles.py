@@ -131,7 +131,12 @@ def _starts_early(device: torch.device) -> bool:
 
 def early(p: Pass) -> dict[str, bool]:
     """Options of a launch that waits, inside, for the one before it."""
-    starts = _starts_early(p.values.device)
+    return early_on(p.values.device)
+
+
+def early_on(device: torch.device) -> dict[str, bool]:
+    """The same for a device."""
+    starts = _starts_early(device)
     return {"EARLY": starts, "launch_pdl": True} if starts else {"EARLY": False}
 
 

@@ -1,0 +1,258 @@
+"""Samples on a GPU: the fused upward pass, and down again a launch a level, shape and pass.
+
+From the values of ``precision="exact"`` programs, samples are those that a CPU draws from the same seed, except where rounding
+moves a border past the noise: about one choice in a million. Values of ``"fast"`` programs are rounded to 8 to 11 bits, and so
+are the probabilities of the choices (a few tenths of a percent of each).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from ..compile import LeafTable, Program
+from ..errors import QueryError
+from ..scope import Finite
+from .evidence import Evidence
+from .fused import FusedPass, flags, fused_batch, fused_upward
+from .model import Parameters
+from .workspace import Workspace
+
+if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
+    from pcbench_kernels.gpu import Draws
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which samples: number ``first`` to ``first + size``, of which each row of evidence has ``each`` in a row."""
+
+    first: int
+    size: int
+    each: int
+    seed: int
+    output: int
+
+    @property
+    def rows(self) -> slice:
+        """The rows of all evidence that these samples complete."""
+        return slice(self.first // self.each, (self.first + self.size - 1) // self.each + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What a program's samples need beside its launches; see :class:`~pcbench_kernels.gpu.topdown.Draws`.
+
+    ``most``: elements of the largest block of each launch; ``left_out``: columns that have no leaf below each root block.
+    """
+
+    places: Tensor
+    leaf_places: tuple[Tensor, ...]
+    most: tuple[int, ...]
+    left_out: dict[int, Tensor]
+    kind: torch.dtype
+
+
+_plans: WeakKeyDictionary[Program, _Plan] = WeakKeyDictionary()
+
+
+def _plan(program: Program) -> _Plan:
+    if (found := _plans.get(program)) is not None:
+        return found
+    fused, circuit = program.fused, program.circuit
+    assert fused is not None
+    places = torch.zeros(program.num_units, dtype=torch.int64)
+    for layer in program.layers:
+        blocks = layer.blocks  # type: ignore[attr-defined]  # every kind of layer has some
+        places[layer.unit : layer.unit + len(blocks)] = torch.tensor([circuit.index[b] for b in blocks])
+    leaf_places = []
+    for leaves in fused.leaves:
+        uses = torch.tensor([circuit.index[b] for b in program.leaf_tables[leaves.table].blocks])
+        leaf_places.append(uses[leaves.source.cpu()].to(program.device))
+    left_out, column = {}, 0
+    for root in circuit.roots:
+        scope = root.scope
+        left_out[column] = torch.tensor([v.index for v in circuit.variables if not scope >> v.index & 1], dtype=torch.int64)
+        column += root.nodes
+    sizes = [v.domain.size for v in circuit.variables if isinstance(v.domain, Finite)]
+    kind = next(k for k in (torch.uint8, torch.int16, torch.int32) if max(sizes) - 1 <= torch.iinfo(k).max)
+    most = tuple(int(layer.term_start.diff().max()) * layer.width for layer in fused.layers)
+    _plans[program] = plan = _Plan(places.to(program.device), tuple(leaf_places), most, left_out, kind)
+    return plan
+
+
+def bytes_of_row(program: Program) -> int:
+    """GPU memory that a row of evidence takes in the upward pass."""
+    fused = program.fused
+    assert fused is not None
+    codes = sum(len(leaves.variables) for leaves in fused.leaves)
+    return (
+        fused.num_values * fused.logs.itemsize
+        + fused.num_elements * fused.operands.itemsize
+        + 8 * fused.num_scales
+        + 4 * codes
+        + 9 * len(program.circuit.variables)
+    )
+
+
+def bytes_of_sample(program: Program) -> int:
+    """GPU memory that a sample takes on the way down."""
+    fused = program.fused
+    assert fused is not None
+    slots = sum(len(leaves.variables) for leaves in fused.leaves)
+    return 4 * (program.num_units + slots) + _plan(program).kind.itemsize * len(program.circuit.variables) + 12
+
+
+def fused_draw(
+    program: Program, parameters: Parameters, evidence: Evidence | None, wanted: Wanted, workspace: Workspace
+) -> Tensor | None:
+    """Samples ``[size, V]`` int64, on the CPU; ``None`` where the exact passes have to draw them.
+
+    Args:
+        program, parameters: with fused layers.
+        evidence: the rows ``wanted.rows``, not checked yet; ``None``: nothing is observed.
+        wanted: which samples.
+        workspace: buffers to use again.
+
+    Raises:
+        DataError: when the evidence does not fit the variables.
+        QueryError: when it has probability zero.
+    """
+    laid_out = None if evidence is None else fused_batch(program, evidence, workspace)
+    if evidence is not None and laid_out is None:
+        return None
+    device = program.device
+
+    def passed() -> tuple[FusedPass | None, Tensor, Tensor]:
+        tables = _leaf_masses(program, parameters, workspace)
+        up = None if laid_out is None else fused_upward(program, parameters, laid_out, workspace, keep=True)
+        out = workspace.get("drawn", (wanted.size, len(program.circuit.variables)), _plan(program).kind, device)
+        return up, out, _descend(program, parameters, up, wanted, tables, out, workspace)
+
+    workspace.graphs.rehearse(("draw", program, wanted.size, laid_out and laid_out.size), passed, device)
+    up, out, lost = passed()
+    workspace.remembered["leaf masses"] = parameters
+    drawn = out.cpu().long()  # the only wait
+    if up is None:
+        return _finished(program, drawn, None, wanted) if not bool(lost) else None
+    settled = up.settle()
+    if not settled.exact:
+        return None
+    possible = torch.isfinite(settled.log_likelihood[:, wanted.output])
+    if not bool(possible.all()):
+        row = wanted.rows.start + int((~possible).nonzero()[0, 0])
+        raise QueryError(f"row {row}: the evidence has probability zero, so nothing can be drawn or maximised given it")
+    return _finished(program, drawn, evidence, wanted)
+
+
+def _finished(program: Program, drawn: Tensor, evidence: Evidence | None, wanted: Wanted) -> Tensor:
+    """Variables that have no leaf below the root keep what was observed, or are 0."""
+    column, *_ = _root(program, wanted.output)
+    left_out = _plan(program).left_out[column]
+    if len(left_out):
+        drawn[:, left_out] = 0
+        if evidence is not None:
+            rows = (wanted.first + torch.arange(wanted.size)) // wanted.each - wanted.rows.start
+            values = torch.where(evidence.mask(), evidence.values, 0).cpu()[rows]
+            drawn[:, left_out] = values[:, left_out].long()
+    return drawn
+
+
+def _root(program: Program, output: int) -> tuple[int, int]:
+    """First output column of the root that an output belongs to, and its unit."""
+    assert program.fused is not None
+    return next((c, unit) for c, _, unit, nodes in program.fused.outputs if c <= output < c + nodes)
+
+
+def _leaf_masses(program: Program, parameters: Parameters, workspace: Workspace) -> list[tuple[Tensor, Tensor]]:
+    """Masses ``[P, C, N]`` of each leaf table, and their running sums: made anew for other parameters only."""
+    from pcbench_kernels.gpu import add_up_leaves, runs_of
+
+    fresh, tables = workspace.remembered.get("leaf masses") is not parameters, []
+    for t, table in enumerate(program.leaf_tables):
+        assert table.categories is not None
+        sets, nodes = len(table.parameters), table.nodes
+        leaves = parameters.leaves[t]
+        masses = table.distribution.mass_table(leaves, Finite(table.categories))
+        if masses is not leaves:
+            masses = workspace.get(f"masses{t}", (sets, table.categories, nodes), torch.float64, program.device)
+            if fresh:
+                masses.copy_(_wide_masses(table, leaves))
+        upto = workspace.get(f"masses up to{t}", (sets, runs_of(table.categories)[0], nodes), torch.float64, program.device)
+        if fresh:
+            add_up_leaves(masses, upto)
+        tables.append((masses, upto))
+    return tables
+
+
+def _wide_masses(table: LeafTable, leaves: Tensor) -> Tensor:
+    """``[P, C, N]`` float64, of a family whose parameters are something else."""
+    domain, wide = Finite(table.categories or 0), leaves.double()
+    masses = table.distribution.mass_table(wide, domain)
+    return table.distribution.log_table(wide, domain).exp() if masses is None else masses
+
+
+def _descend(
+    program: Program,
+    parameters: Parameters,
+    up: FusedPass | None,
+    wanted: Wanted,
+    tables: list[tuple[Tensor, Tensor]],
+    out: Tensor,
+    workspace: Workspace,
+) -> Tensor:
+    """Launches that draw; the flag of lost mass, on the GPU."""
+    from pcbench_kernels.gpu import draw_categories, draw_edges, start
+
+    fused, plan = program.fused, _plan(program)
+    assert fused is not None
+    d = _draws(program, parameters, up, wanted, workspace)
+    column, unit = _root(program, wanted.output)
+    d.told.copy_(torch.tensor([wanted.seed, wanted.first, wanted.each, wanted.output - column]))
+
+    def work() -> None:
+        if up is None:
+            d.suspect.zero_()
+        start(d, unit)
+        for layer, most in zip(reversed(fused.layers), reversed(plan.most), strict=True):
+            draw_edges(d, layer, most)
+        for leaves, (masses, upto) in zip(fused.leaves, tables, strict=True):
+            draw_categories(d, leaves, masses, upto, out)
+        if up is not None:
+            up.report[-3:].copy_(up.flags)
+
+    held = (parameters.flat, *(t for pair in tables for t in pair))
+    key = ("draw", program, unit, d.size, d.rows, d.prior, workspace.moves, *(t.data_ptr() for t in held))
+    workspace.graphs.run(key, work, program.device)
+    return d.suspect
+
+
+def _draws(program: Program, parameters: Parameters, up: FusedPass | None, wanted: Wanted, workspace: Workspace) -> Draws:
+    from pcbench_kernels.gpu import Draws
+
+    fused, plan, size, device = program.fused, _plan(program), wanted.size, program.device
+    assert fused is not None
+    slots = [(leaves.table, len(leaves.variables)) for leaves in fused.leaves]
+    active = workspace.get("active", (program.num_units, size), torch.int32, device)
+    told = workspace.get("told", (4,), torch.int64, device)
+    nothing = told.view(torch.float64)  # stands for what a sample from the prior does not read
+    return Draws(
+        size,
+        1 if up is None else up.batch.size,
+        told,
+        workspace.get("noise", (size,), torch.int64, device),
+        workspace.get("rows of samples", (size,), torch.int32, device),
+        active,
+        tuple(workspace.get(f"chosen{t}", (count, size), torch.int32, device) for t, count in slots),
+        parameters.flat,
+        nothing if up is None else up.buffers.elements,
+        nothing if up is None else up.buffers.scales,
+        (active,) * len(fused.leaves) if up is None else up.buffers.codes,
+        flags(workspace, device)[:1],
+        plan.places,
+        plan.leaf_places,
+        up is None,
+    )
