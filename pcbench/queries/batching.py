@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from ..errors import OptionError, QueryError
 from ..execute import Evidence, Model
 
-#: Bytes of values that a batch may take when the caller does not say how many rows to take at once.
-BATCH_BYTES = 256 << 20
+#: Bytes of values that a batch may take when the caller does not say how many rows to take at once; a GPU wants more at once.
+BATCH_BYTES, GPU_BATCH_BYTES = 256 << 20, 2 << 30
 
 
 def check_output(model: Model, output: int) -> None:
@@ -26,7 +26,8 @@ def batches(model: Model, evidence: Evidence, batch_size: int | None, output: in
         program = model.program
         rows = (program.value_rows, program.element_rows)
         per_row = sum(w * n for arena in rows for w, n in arena.items()) * program.dtype.itemsize
-        batch_size = max(1, min(4096, BATCH_BYTES // max(1, per_row)))
+        most = BATCH_BYTES if program.device.type == "cpu" else GPU_BATCH_BYTES
+        batch_size = max(1, min(4096, most // max(1, per_row)))
     if batch_size < 1:
         raise OptionError(f"batch_size must be at least 1, got {batch_size}")
     for start in range(0, len(evidence), batch_size):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float64, Shaped
 from torch import Tensor
 
 from ..circuit.determinism import deterministic
+from ..circuit.properties import Report
 from ..errors import hinted
-from ..execute import Batch, Data, Evidence, Model, Workspace, forward, max_product, maximise_tree
+from ..execute import Batch, Data, Evidence, Model, Workspace, forward, lent_workspace, max_product, maximise_tree
 from .batching import batches
+
+#: What is known of a model; to find out, all parameters travel to the CPU.
+_reports: WeakKeyDictionary[Model, Report] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +51,13 @@ def mpe(model: Model, evidence: Data, batch_size: int | None = None, output: int
     """
     evidence = Evidence.of(evidence)
     space, states, trees, values = Workspace(), [], [], []
-    with torch.no_grad():
+    with torch.no_grad(), lent_workspace(model) as lent:
         for start, part in batches(model, evidence, batch_size, output):
             act = max_product(model.program, model.parameters, Batch.of(model.program, part), space)
             trees.append(act.log_likelihood[:, output].cpu().clone())
             states.append(maximise_tree(act, output, start))
-            values.append(forward(model, states[-1])[:, output])
-    report = deterministic(model.circuit, model.values())
+            values.append(forward(model, states[-1], lent)[:, output])
+    report = _determinism(model)
     exact = report.holds and not evidence.soft
     if exact:
         note = "exact: the circuit is deterministic"
@@ -61,3 +66,10 @@ def mpe(model: Model, evidence: Data, batch_size: int | None = None, output: int
     else:
         note = f"a lower bound, not certain to be the maximum: {report.violations[0].message}"
     return Explanation(torch.cat(states), torch.cat(values), torch.cat(trees), exact, note)
+
+
+def _determinism(model: Model) -> Report:
+    found = _reports.get(model)
+    if found is None:
+        found = _reports[model] = deterministic(model.circuit, model.values())
+    return found

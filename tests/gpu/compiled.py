@@ -29,7 +29,7 @@ CIRCUITS: dict[str, Circuit] = {
 
 
 def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
-    """What one step of training launches, and samples with evidence and without."""
+    """What a step of training launches, samples with evidence and without, and a maximum."""
     with recording(capability) as found:
         program = pcbench.compile(circuit)
         tables = (program.layers, program.sum_tables, program.leaf_tables)
@@ -38,6 +38,7 @@ def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
         for prior, whole in ((False, 2048), (True, 2048), (False, 64)):
             with patch.object(topdown, "WHOLE", whole):
                 _draw(plan, prior)
+        topdown.max_plus(*(torch.empty(2, 256, 256, device="meta") for _ in range(3)))
     return found
 
 

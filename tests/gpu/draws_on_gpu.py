@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 
 import pcbench
-from pcbench import Evidence, Model, log_likelihood, sample
+from pcbench import Evidence, Model, log_likelihood, mpe, sample
 from pcbench.bench import cases
 from pcbench.bench.query_check import half_observed
 from pcbench.execute import Wanted, Workspace, fused_draw
@@ -82,6 +82,7 @@ def parts(case: str, rows: int) -> None:
         "prior": milliseconds(lambda: fused_draw(program, parameters, None, Wanted(0, rows, rows, 0, 0), space)),
         "sample(evidence)": milliseconds(lambda: sample(model, evidence=evidence)),
         "sample(count)": milliseconds(lambda: sample(model, rows)),
+        "mpe": milliseconds(lambda: mpe(model, evidence), 1),
     }
     told = ", ".join(f"{what} {time:.2f} ms" for what, time in times.items())
     print(f"{case}, {rows} rows: {told}; {rows / times['sample(evidence)']:,.0f} completions a ms")

@@ -4,7 +4,7 @@ from .down import count_edges, flow_through
 from .launching import rehearsal
 from .leafwise import Samples, add_up, count_categories, encode_data, learn_categories, parts_of, sort
 from .tiles import PRECISIONS, Pass, Update
-from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, runs_of, start
+from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, max_plus, runs_of, start
 from .up import value_of
 from .update import learn_edges, maximise_categorical, maximise_sums
 
@@ -24,6 +24,7 @@ __all__ = [
     "flow_through",
     "learn_categories",
     "learn_edges",
+    "max_plus",
     "maximise_categorical",
     "maximise_sums",
     "parts_of",
