@@ -93,8 +93,8 @@ def test_noise_is_the_same_in_both_languages(seed: int) -> None:
     assert active.tolist() == [[-1] * size, [2] * size]
 
 
-DRAWN = ("hclt", "hclt, wider", "star", "hmm, tied", "rat", "pd", "one latent", "sparse")
-SHAPES = [(name, False) for name in DRAWN] + [(name, True) for name in ("hmm, tied", "pd")]
+DRAWN = ("hclt", "hclt, wider", "star", "hmm, tied", "rat", "pd", "pd, holes", "one latent", "sparse")
+SHAPES = [(name, False) for name in DRAWN] + [(name, True) for name in ("hmm, tied", "pd, diagonal")]
 
 
 @pytest.mark.parametrize(("name", "wide"), SHAPES, ids=[f"{n}{', large' if wide else ''}" for n, wide in SHAPES])

@@ -47,7 +47,7 @@ def begin(told, states, rows, active, root, S, BN: tl.constexpr):
 
 @triton.jit
 def hand_down(active, chosen, slots, units, t, k, s, live, S, USES: tl.constexpr, FACTORS: tl.constexpr, STEP: tl.constexpr):
-    """Element ``k`` of term ``t`` is node ``k`` of each of the term's children and leaves. (All ``[BN]``.)"""
+    """Element ``k`` of product ``t`` is node ``k`` of each of its children and leaves. (All ``[BN]``.)"""
     j = tl.arange(0, STEP)
     if USES > 0:
         first = tl.load(slots + t, mask=live, other=0)
@@ -144,6 +144,7 @@ def choose_edge(
     USES: tl.constexpr,
     FACTORS: tl.constexpr,
     STEP: tl.constexpr,
+    PARTS: tl.constexpr,
     PRIOR: tl.constexpr,
     MANY: tl.constexpr,
     WHOLE: tl.constexpr,
@@ -153,7 +154,8 @@ def choose_edge(
     """Draws ``e`` with probability ``∝ w[n,e]·x[e]`` for the node ``n`` that each sample reaches, by inversion.
 
     ``e`` is the first element at which the running sum exceeds ``u·total``, and never one with a score of 0. ``WHOLE``: all
-    elements of a block fit into a tile; more are read twice. Blocks of several terms (``MANY``) have a scale for each.
+    elements of a block fit into a tile; more are read twice. Blocks of several terms (``MANY``) have a scale for each; those
+    that the node does not see have no weight, and do not matter.
     A total below ``least`` raises ``suspect``, as in the upward pass.
     """
     blocks = tl.cdiv(S, BN)
@@ -213,7 +215,10 @@ def choose_edge(
                 last = tl.maximum(last, tl.max(tl.where(wide > 0, (done + k)[None, :], 0), 1))
                 base = tl.maximum(base, tl.max(running, 1))
         e = tl.minimum(e, last)  # where rounding leaves no element above u·total
-        hand_down(active, chosen, slots, units, first + e // WIDTH, e % WIDTH, s, live, S, USES, FACTORS, STEP)
+        # Parts of a product are terms in a row, whose children are those of the product.
+        row_width = WIDTH * PARTS
+        product = first // PARTS + e // row_width
+        hand_down(active, chosen, slots, units, product, e % row_width, s, live, S, USES, FACTORS, STEP)
         if tl.min(tl.where(live, total, 1.0), 0) < least:
             tl.atomic_max(suspect, 1)
 

@@ -108,6 +108,7 @@ def draw_edges(d: Draws, layer: FusedLayer, most: int) -> None:
         BN=rows,
         BK=cols,
         **down,
+        PARTS=layer.parts,
         PRIOR=d.prior,
         MANY=layer.many,
         WHOLE=most <= cols,
