@@ -8,6 +8,7 @@ import os
 os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported: Triton decides when it decorates them
 
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -24,7 +25,9 @@ from pcbench import (
     Evidence,
     InputBlock,
     Model,
+    Parameter,
     ProductBlock,
+    Sparse,
     SumBlock,
     Variables,
     sample,
@@ -288,3 +291,28 @@ def test_a_workspace_is_lent_to_one_thread_at_a_time(monkeypatch: pytest.MonkeyP
     assert found[4] is not found[3]
     with lent_workspace(plain) as one, lent_workspace(plain) as two:
         assert one is not two
+
+
+def test_nodes_that_see_different_terms_may_be_any_distance_apart() -> None:
+    """Given the evidence, the root's child is the node whose own term is worth e^-690 of the other one's."""
+    variables = Variables.finite(11, 2)
+
+    def term(probability: float) -> ProductBlock:
+        value = torch.tensor([[probability] * 2, [1 - probability] * 2], dtype=torch.float64)
+        free = torch.tensor([[0.3, 0.9], [0.7, 0.1]], dtype=torch.float64)
+        leaves = [InputBlock(v, Categorical(2), 2, Parameter((2, 2), value)) for v in list(variables)[:10]]
+        return ProductBlock([*leaves, InputBlock(variables[10], Categorical(2), 2, Parameter((2, 2), free))])
+
+    edges = Sparse(torch.tensor([0, 0, 1, 1]), torch.arange(4))
+    half = Parameter((4,), torch.tensor([0.5, 0.5, 0.2, 0.8], dtype=torch.float64))
+    block = SumBlock([term(0.4), term(1e-30)], 2, edges, half)
+    circuit = Circuit(SumBlock([block], 1, Sparse(torch.tensor([0]), torch.tensor([1]))), variables)
+    model, plain = pair(circuit)
+    evidence = Evidence(torch.zeros(1, 11, dtype=torch.int64), torch.arange(11) < 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # nothing is lost
+        warnings.filterwarnings("ignore", module="triton")
+        drawn = sample(model, 2000, evidence, seed=1)
+    same_draws(drawn, sample(plain, 2000, evidence, seed=1))
+    expected = 1 - (0.2 * 0.3 + 0.8 * 0.9)
+    assert abs(float(drawn[0, :, 10].double().mean()) - expected) < 5 * (expected * (1 - expected) / 2000) ** 0.5
