@@ -191,7 +191,7 @@ def explain_program(program: Program) -> str:
         launches = len(program.fused.layers) * 2 + len(program.fused.edges)
         lines.append(
             f"a training step is {launches} fused launches in {program.fused.precision} precision, captured in CUDA graphs; "
-            "values, scales, flows and elements of sums are stored (queries other than likelihoods use PyTorch's kernels)"
+            "values, scales, flows and elements of sums are stored (posteriors and explanations use PyTorch's kernels)"
         )
     elif program.unfused:
         lines.append(f"no fused kernels, so every operation is one of PyTorch's: {program.unfused}")

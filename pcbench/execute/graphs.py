@@ -53,7 +53,8 @@ class Graphs:
         if self.held[key] is None:
             torch.cuda.synchronize(device)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            # What other threads do meanwhile (a run that trains in the background) does not disturb it.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 work()
             self.held[key] = graph
         self.held[key].replay()
