@@ -2,7 +2,7 @@
 
 from .downward import downward
 from .evidence import Batch, Data, Evidence
-from .fused_topdown import Wanted, bytes_of_row, bytes_of_sample, fused_draw
+from .fused_topdown import Wanted, bytes_of_row, bytes_of_sample, empty_samples, fused_draw
 from .fused_update import updates_alone
 from .gradient import Spaces, Targets, differentiable_log_likelihood
 from .lent import lent_workspace
@@ -38,6 +38,7 @@ __all__ = [
     "downward",
     "draw",
     "em_step",
+    "empty_samples",
     "expectation",
     "forward",
     "fused_draw",

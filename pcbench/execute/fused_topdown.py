@@ -26,6 +26,10 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.gpu import Draws
 
 
+#: Bytes of samples that a GPU may write into the CPU's memory: such memory cannot be paged out, and takes long to get.
+PINNED = 64 << 20
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Which samples: number ``first`` to ``first + size``, of which each row of evidence has ``each`` in a row."""
@@ -53,7 +57,6 @@ class _Plan:
     leaf_places: tuple[Tensor, ...]
     most: tuple[int, ...]
     left_out: dict[int, Tensor]
-    kind: torch.dtype
 
 
 _plans: WeakKeyDictionary[Program, _Plan] = WeakKeyDictionary()
@@ -77,10 +80,8 @@ def _plan(program: Program) -> _Plan:
         scope = root.scope
         left_out[column] = torch.tensor([v.index for v in circuit.variables if not scope >> v.index & 1], dtype=torch.int64)
         column += root.nodes
-    sizes = [v.domain.size for v in circuit.variables if isinstance(v.domain, Finite)]
-    kind = next(k for k in (torch.uint8, torch.int16, torch.int32) if max(sizes) - 1 <= torch.iinfo(k).max)
     most = tuple(int(layer.term_start.diff().max()) * layer.width for layer in fused.layers)
-    _plans[program] = plan = _Plan(places.to(program.device), tuple(leaf_places), most, left_out, kind)
+    _plans[program] = plan = _Plan(places.to(program.device), tuple(leaf_places), most, left_out)
     return plan
 
 
@@ -103,19 +104,32 @@ def bytes_of_sample(program: Program) -> int:
     fused = program.fused
     assert fused is not None
     slots = sum(len(leaves.variables) for leaves in fused.leaves)
-    return 4 * (program.num_units + slots) + _plan(program).kind.itemsize * len(program.circuit.variables) + 12
+    return 4 * (program.num_units + slots) + 8 * len(program.circuit.variables) + 12
+
+
+def empty_samples(program: Program, count: int) -> Tensor:
+    """``[count, V]`` int64 on the CPU, into which a GPU writes by itself unless there are too many samples for that."""
+    columns = len(program.circuit.variables)
+    pinned = program.device.type == "cuda" and 8 * count * columns <= PINNED
+    return torch.empty(count, columns, dtype=torch.int64, pin_memory=pinned)
 
 
 def fused_draw(
-    program: Program, parameters: Parameters, evidence: Evidence | None, wanted: Wanted, workspace: Workspace
-) -> Tensor | None:
-    """Samples ``[size, V]`` int64, on the CPU; ``None`` where the exact passes have to draw them.
+    program: Program,
+    parameters: Parameters,
+    evidence: Evidence | None,
+    wanted: Wanted,
+    workspace: Workspace,
+    into: Tensor,
+) -> bool:
+    """Samples ``[size, V]`` int64 into memory of the CPU; whether that was possible: else, the exact passes have to draw them.
 
     Args:
         program, parameters: with fused layers.
         evidence: the rows ``wanted.rows``, not checked yet; ``None``: nothing is observed.
         wanted: which samples.
         workspace: buffers to use again.
+        into: rows of :func:`empty_samples`.
 
     Raises:
         DataError: when the evidence does not fit the variables.
@@ -123,42 +137,44 @@ def fused_draw(
     """
     laid_out = None if evidence is None else fused_batch(program, evidence, workspace)
     if evidence is not None and laid_out is None:
-        return None
+        return False
     device = program.device
 
     def passed() -> tuple[FusedPass | None, Tensor, Tensor]:
         tables = _leaf_masses(program, parameters, workspace)
         up = None if laid_out is None else fused_upward(program, parameters, laid_out, workspace, keep=True)
-        out = workspace.get("drawn", (wanted.size, len(program.circuit.variables)), _plan(program).kind, device)
+        out = workspace.get("drawn", (wanted.size, len(program.circuit.variables)), torch.int64, device)
         return up, out, _descend(program, parameters, up, wanted, tables, out, workspace)
 
     workspace.graphs.rehearse(("draw", program, wanted.size, laid_out and laid_out.size), passed, device)
     up, out, lost = passed()
     workspace.remembered["leaf masses"] = parameters
-    drawn = out.cpu().long()  # the only wait
+    into.copy_(out, non_blocking=True)
     if up is None:
-        return _finished(program, drawn, None, wanted) if not bool(lost) else None
-    settled = up.settle()
-    if not settled.exact:
-        return None
-    possible = torch.isfinite(settled.log_likelihood[:, wanted.output])
-    if not bool(possible.all()):
-        row = wanted.rows.start + int((~possible).nonzero()[0, 0])
-        raise QueryError(f"row {row}: the evidence has probability zero, so nothing can be drawn or maximised given it")
-    return _finished(program, drawn, evidence, wanted)
+        done = not bool(lost)  # the only wait
+    else:
+        settled = up.settle()  # the only wait
+        done = settled.exact
+        possible = torch.isfinite(settled.log_likelihood[:, wanted.output])
+        if done and not bool(possible.all()):
+            row = wanted.rows.start + int((~possible).nonzero()[0, 0])
+            raise QueryError(f"row {row}: the evidence has probability zero, so nothing can be drawn or maximised given it")
+    if done:
+        _leave_out(program, into, evidence, wanted)
+    return done
 
 
-def _finished(program: Program, drawn: Tensor, evidence: Evidence | None, wanted: Wanted) -> Tensor:
+def _leave_out(program: Program, drawn: Tensor, evidence: Evidence | None, wanted: Wanted) -> None:
     """Variables that have no leaf below the root keep what was observed, or are 0."""
     column, *_ = _root(program, wanted.output)
     left_out = _plan(program).left_out[column]
-    if len(left_out):
-        drawn[:, left_out] = 0
-        if evidence is not None:
-            rows = (wanted.first + torch.arange(wanted.size)) // wanted.each - wanted.rows.start
-            values = torch.where(evidence.mask(), evidence.values, 0).cpu()[rows]
-            drawn[:, left_out] = values[:, left_out].long()
-    return drawn
+    if not len(left_out):
+        return
+    drawn[:, left_out] = 0
+    if evidence is not None:
+        rows = (wanted.first + torch.arange(wanted.size)) // wanted.each - wanted.rows.start
+        values = torch.where(evidence.mask(), evidence.values, 0).cpu()[rows]
+        drawn[:, left_out] = values[:, left_out].long()
 
 
 def _root(program: Program, output: int) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from ..execute import (
     bytes_of_row,
     bytes_of_sample,
     draw,
+    empty_samples,
     fused_draw,
     lent_workspace,
     upward,
@@ -84,19 +85,20 @@ def _draw_fused(model: Model, given: Evidence | None, everything: Wanted, batch_
     if given is not None:
         given.check_form(model.circuit.variables)
     size = batch_size or _fused_batch_size(model, given, everything)
-    drawn, stop = [], everything.first + everything.size
+    drawn = empty_samples(model.program, everything.size)
     with lent_workspace(model) as space:
-        for first in range(everything.first, stop, size):
-            wanted = replace(everything, first=first, size=min(size, stop - first))
+        for first in range(0, everything.size, size):
+            into = drawn[first : first + size]
+            wanted = replace(everything, first=first, size=len(into))
             part = None if given is None else given[wanted.rows]
             try:
-                found = fused_draw(model.program, model.parameters, part, wanted, space)
+                if not fused_draw(model.program, model.parameters, part, wanted, space, into):
+                    into.copy_(_draw_exactly(model, given, wanted, batch_size))
             except DataError:
                 if given is not None:
                     given.check(model.circuit.variables)  # names the row among all rows
                 raise
-            drawn.append(_draw_exactly(model, given, wanted, batch_size) if found is None else found)
-    return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
+    return drawn
 
 
 def _fused_batch_size(model: Model, given: Evidence | None, everything: Wanted) -> int:

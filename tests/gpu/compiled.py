@@ -68,7 +68,7 @@ def _step(plan: Fused) -> None:
 
 def _draw(plan: Fused, prior: bool) -> None:
     p = stand_in(BATCH, plan.operands, plan.values, plan.logs, plan.precision, len(plan.leaves))
-    long, flag, drawn = (torch.empty(16, dtype=k, device="meta") for k in (torch.int64, torch.int32, torch.uint8))
+    long, flag = torch.empty(16, dtype=torch.int64, device="meta"), p.suspect
     many = len(plan.leaves)
     d = Draws(
         BATCH, BATCH, long, long, flag, flag, (flag,) * many, p.weights, p.elements, p.scales, p.codes, flag, long,
@@ -80,7 +80,7 @@ def _draw(plan: Fused, prior: bool) -> None:
     for leaves in plan.leaves:
         masses = torch.empty(leaves.runs, leaves.categories, leaves.nodes, device="meta")
         topdown.add_up_leaves(masses, p.scales)
-        topdown.draw_categories(d, leaves, masses, p.scales, drawn.view(BATCH // 512, 16))
+        topdown.draw_categories(d, leaves, masses, p.scales, long.view(1, 16))
 
 
 def main() -> None:

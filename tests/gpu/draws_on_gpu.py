@@ -16,7 +16,7 @@ import pcbench
 from pcbench import Evidence, Model, log_likelihood, mpe, sample
 from pcbench.bench import cases
 from pcbench.bench.query_check import half_observed
-from pcbench.execute import Wanted, Workspace, fused_draw
+from pcbench.execute import Wanted, Workspace, empty_samples, fused_draw
 from pcbench.execute.fused import fused_batch, fused_upward
 
 from ..conformance.cases import CASES
@@ -68,7 +68,7 @@ def parts(case: str, rows: int) -> None:
     program, parameters, space = model.program, model.parameters, Workspace()
     values = sample(model, rows, seed=1)
     evidence = Evidence(values, half_observed(circuit))
-    wanted = Wanted(0, rows, 1, 0, 0)
+    wanted, into = Wanted(0, rows, 1, 0, 0), empty_samples(program, rows)
 
     def up() -> object:
         laid_out = fused_batch(program, evidence, space)
@@ -78,8 +78,8 @@ def parts(case: str, rows: int) -> None:
     times = {
         "layout": milliseconds(lambda: fused_batch(program, evidence, space)),
         "layout, up": milliseconds(up),
-        "all": milliseconds(lambda: fused_draw(program, parameters, evidence, wanted, space)),
-        "prior": milliseconds(lambda: fused_draw(program, parameters, None, Wanted(0, rows, rows, 0, 0), space)),
+        "all": milliseconds(lambda: fused_draw(program, parameters, evidence, wanted, space, into)),
+        "prior": milliseconds(lambda: fused_draw(program, parameters, None, Wanted(0, rows, rows, 0, 0), space, into)),
         "sample(evidence)": milliseconds(lambda: sample(model, evidence=evidence)),
         "sample(count)": milliseconds(lambda: sample(model, rows)),
         "mpe": milliseconds(lambda: mpe(model, evidence), 1),
