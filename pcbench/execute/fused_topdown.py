@@ -91,7 +91,7 @@ def bytes_of_row(program: Program) -> int:
     assert fused is not None
     codes = sum(len(leaves.variables) for leaves in fused.leaves)
     return (
-        fused.num_values * fused.values.itemsize
+        fused.num_values * fused.logs.itemsize
         + fused.num_elements * fused.operands.itemsize
         + 8 * fused.num_scales
         + 4 * codes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -56,6 +57,18 @@ class Posterior:
         return sum(((w * f.cdf(p, values.to(p.dtype))).sum(1) for f, p, w in self.components), start=torch.zeros(()))
 
 
+class _Use(NamedTuple):
+    """A leaf vector: its table, its row among the parameters, and the row of its flows among elements of its width."""
+
+    table: int
+    parameter: int
+    element: int
+
+
+#: Of one variable in a batch: flows ``[B, N]`` into each leaf vector over it, probabilities ``[B, C]``; float64, on the CPU.
+_Mixture: TypeAlias = tuple[list[Tensor], Tensor | None]
+
+
 @hinted
 def conditional(
     model: Model,
@@ -83,8 +96,9 @@ def conditional(
     evidence = Evidence.of(evidence)
     evidence.check(model.circuit.variables)
     wanted = _wanted(model, evidence, variables)
+    uses = _uses(model)
     space = Workspace()
-    weights: dict[int, list[Tensor]] = {}
+    mixtures: dict[int, list[_Mixture]] = {v.index: [] for v in wanted}
     with torch.no_grad():
         for start, part in batches(model, evidence, batch_size, output):
             act = upward(model.program, model.parameters, Batch.of(model.program, part), space, keep_elements=True)
@@ -93,12 +107,8 @@ def conditional(
             seeds[:, output] = 1
             downward(act, seeds)
             for variable in wanted:
-                for key, flow in _leaf_flows(act, variable.index):
-                    weights.setdefault(key, []).append(flow)
-    out = {}
-    for variable in wanted:
-        out[variable.name] = _posterior(model, variable, evidence, weights)
-    return out
+                mixtures[variable.index].append(_mixture(act, variable, uses[variable.index], part.soft.get(variable.index)))
+    return {v.name: _posterior(model, v, uses[v.index], mixtures[v.index]) for v in wanted}
 
 
 def _wanted(model: Model, evidence: Evidence, variables: Sequence[str | int] | None) -> list[Variable]:
@@ -121,35 +131,42 @@ def _require_possible(act: Activations, output: int, start: int) -> None:
         raise QueryError(f"row {start + int(wrong.nonzero()[0, 0])}: the evidence has probability zero")
 
 
-def _leaf_flows(act: Activations, column: int) -> list[tuple[int, Tensor]]:
-    """(table and use, flow ``[B, N]``) of every leaf vector over a variable."""
-    return [
-        (_key(t, use), act.elements[table.nodes][int(table.element_rows[use])].double().cpu().clone())
-        for t, table in enumerate(act.program.leaf_tables)
-        for use in (table.variables == column).nonzero()[:, 0].tolist()
-    ]
-
-
-def _key(table: int, use: int) -> int:
-    return table << 40 | use
-
-
-def _posterior(model: Model, variable: Variable, evidence: Evidence, weights: dict[int, list[Tensor]]) -> Posterior:
-    components = []
-    probabilities: Tensor | None = None
-    soft = evidence.soft.get(variable.index)
+def _uses(model: Model) -> dict[int, list[_Use]]:
+    """The leaf vectors over each column."""
+    found: dict[int, list[_Use]] = {v.index: [] for v in model.circuit.variables}
     for t, table in enumerate(model.program.leaf_tables):
-        for use in (table.variables == variable.index).nonzero()[:, 0].tolist():
-            flow = torch.cat(weights[_key(t, use)])
-            parameters = model.parameters.leaves[t][table.rows[use]].double().cpu()
-            components.append((table.distribution, parameters, flow))
-            if isinstance(variable.domain, Finite):
-                masses = table.distribution.log_table(parameters, variable.domain).exp()  # [C, N]
-                if soft is not None:
-                    share = masses[None] * soft.double().view(-1, len(masses), 1)  # p(value | node, soft evidence)
-                    share = share / share.sum(1, keepdim=True).clamp_(min=torch.finfo(torch.float64).tiny)
-                    part = (share * flow[:, None, :]).sum(2)
-                else:
-                    part = flow @ masses.T
-                probabilities = part if probabilities is None else probabilities + part
-    return Posterior(variable, tuple(components), probabilities)
+        places = (table.variables.tolist(), table.rows.tolist(), table.element_rows.tolist())
+        for column, parameter, element in zip(*places, strict=True):
+            found[column].append(_Use(t, parameter, element))
+    return found
+
+
+def _mixture(act: Activations, variable: Variable, uses: list[_Use], soft: Tensor | None) -> _Mixture:
+    """Computed where the flows are; only what is kept travels to the CPU."""
+    flows, probabilities = [], None
+    for use in uses:
+        table = act.program.leaf_tables[use.table]
+        flow = act.elements[table.nodes][use.element].double()
+        flows.append(flow.cpu().clone())
+        if not isinstance(variable.domain, Finite):
+            continue
+        parameters = act.parameters.leaves[use.table][use.parameter].double()
+        masses = table.distribution.log_table(parameters, variable.domain).exp()  # [C, N]
+        if soft is None:
+            part = flow @ masses.T
+        else:
+            share = masses[None] * soft.to(act.device).double().view(-1, len(masses), 1)  # p(value | node, soft evidence)
+            share = share / share.sum(1, keepdim=True).clamp_(min=torch.finfo(torch.float64).tiny)
+            part = (share * flow[:, None, :]).sum(2)
+        probabilities = part if probabilities is None else probabilities + part
+    return flows, None if probabilities is None else probabilities.cpu()
+
+
+def _posterior(model: Model, variable: Variable, uses: list[_Use], mixtures: list[_Mixture]) -> Posterior:
+    components = []
+    for i, use in enumerate(uses):
+        parameters = model.parameters.leaves[use.table][use.parameter].double().cpu()
+        flow = torch.cat([flows[i] for flows, _ in mixtures])
+        components.append((model.program.leaf_tables[use.table].distribution, parameters, flow))
+    found = [p for _, p in mixtures if p is not None]
+    return Posterior(variable, tuple(components), torch.cat(found) if found else None)

@@ -67,7 +67,7 @@ def _step(plan: Fused) -> None:
 
 
 def _draw(plan: Fused, prior: bool) -> None:
-    p = stand_in(BATCH, plan.operands, plan.values, plan.logs, plan.precision, len(plan.leaves))
+    p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, len(plan.leaves))
     long, flag = torch.empty(16, dtype=torch.int64, device="meta"), p.suspect
     many = len(plan.leaves)
     d = Draws(
