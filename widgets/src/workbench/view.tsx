@@ -38,8 +38,8 @@ interface Props {
  * Keeps JupyterLab's single-key commands (b, dd, …) away from what is typed here. Some of them match the focused
  * element itself, so the attribute on our root comes too late: whatever gets the focus must carry it.
  */
-function keepShortcutsAway(event: FocusEvent): void {
-  event.target.setAttribute("data-lm-suppress-shortcuts", "true");
+function keepShortcutsAway(event: FocusEvent<HTMLElement>): void {
+  (event.target as Element).setAttribute("data-lm-suppress-shortcuts", "true");
 }
 
 export function Workbench({ store, panes, height }: Props) {

@@ -56,7 +56,7 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
       }),
     [part],
   );
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const target = event.target as HTMLElement;
     if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
     if (target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
@@ -213,7 +213,7 @@ function Palettes({ part, onAdd, onDrop, onConnect }: PalettesProps) {
   const [ghost, setGhost] = useState<{ kind: Kind; x: number; y: number } | null>(null);
   const dragged = useRef(false);
   const start = useRef({ x: 0, y: 0 });
-  const onPointerMove = (kind: Kind, event: PointerEvent) => {
+  const onPointerMove = (kind: Kind, event: PointerEvent<HTMLElement>) => {
     if (!event.currentTarget.hasPointerCapture(event.pointerId)) return;
     if (!dragged.current && Math.hypot(event.clientX - start.current.x, event.clientY - start.current.y) < 6) return;
     dragged.current = true;

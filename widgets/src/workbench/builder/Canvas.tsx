@@ -104,7 +104,7 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
       onPointerMove={gestures.onPointerMove}
       onPointerUp={gestures.onPointerUp}
       onPointerLeave={() => setHovered(null)}
-      onDoubleClick={(event) => {
+      onDblClick={(event) => {
         if ((event.target as Element).closest("button")) return;
         if (hovered === null) fit();
         else if (scene.ids[hovered] < 0) part.fold(scene.regions[-1 - scene.ids[hovered]].name);

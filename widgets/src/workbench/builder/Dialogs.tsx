@@ -1,6 +1,6 @@
 // What opens over the canvas: all commands with their keys, templates, files, and the circuit as Python.
 
-import { useEffect, useRef, useState, type ReactNode } from "react";
+import { useEffect, useLayoutEffect, useRef, useState, type ReactNode } from "react";
 import type { Command } from "./commands";
 import type { BuilderPart, Template } from "./part";
 
@@ -14,7 +14,7 @@ export type DialogName = "commands" | "templates" | "open" | "save" | "source";
 
 export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ReactNode }) {
   const ref = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     ref.current?.showModal(); // the first button has the focus now, and that is the one that closes
     ref.current?.querySelector<HTMLElement>("form input, form button")?.focus();
   }, []);
@@ -48,7 +48,7 @@ export function Commands({ list, onRun }: { list: Command[]; onRun: (command: Co
         if (first) onRun(first);
       }}
     >
-      <input type="search" aria-label="Find a command" placeholder="Find a command; Enter runs the first" value={query} onChange={(event) => setQuery(event.target.value)} />
+      <input type="search" aria-label="Find a command" placeholder="Find a command; Enter runs the first" value={query} onChange={(event) => setQuery(event.currentTarget.value)} />
       <ul className="pcb-commands">
         {shown.map((command) => (
           <li key={command.title}>
@@ -92,7 +92,7 @@ export function Templates({ part, onClose }: { part: BuilderPart; onClose: () =>
       <ul>
         {templates.map((template) => (
           <li key={template.name}>
-            <button type="button" aria-pressed={template === chosen} onClick={() => choose(template)} onDoubleClick={insert}>
+            <button type="button" aria-pressed={template === chosen} onClick={() => choose(template)} onDblClick={insert}>
               <strong>{template.name}</strong>
               <span>{template.summary}</span>
             </button>
@@ -102,7 +102,7 @@ export function Templates({ part, onClose }: { part: BuilderPart; onClose: () =>
       {Object.keys(options).map((key) => (
         <label key={key} className="pcb-field">
           <span>{key}</span>
-          <input value={options[key]} onChange={(event) => setOptions({ ...options, [key]: event.target.value })} />
+          <input value={options[key]} onChange={(event) => setOptions({ ...options, [key]: event.currentTarget.value })} />
         </label>
       ))}
       {"data" in options && <p className="pcb-muted">Data: the name of a built-in set, or the path of a file.</p>}
@@ -140,7 +140,7 @@ export function FileDialog({ part, kind, onDone }: { part: BuilderPart; kind: "o
     >
       <label className="pcb-field">
         <span>File</span>
-        <input value={path} placeholder="circuit.pcb" onChange={(event) => setPath(event.target.value)} />
+        <input value={path} placeholder="circuit.pcb" onChange={(event) => setPath(event.currentTarget.value)} />
       </label>
       <p className="pcb-muted">
         {kind === "save" ? "The circuit with its weights and places, as " : "Replaces what is here; undo brings it back. "}

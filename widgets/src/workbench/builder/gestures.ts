@@ -55,7 +55,7 @@ const THRESHOLD = 4;
 export function useGestures(surface: Surface) {
   const press = useRef<Press | null>(null);
   const { part, scene, camera, level } = surface;
-  const at = (event: PointerEvent): Point => {
+  const at = (event: PointerEvent<HTMLElement>): Point => {
     const box = event.currentTarget.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
@@ -64,7 +64,7 @@ export function useGestures(surface: Surface) {
     return hitNode(scene, world.x, world.y, level, 5 / camera.scale);
   };
 
-  const onPointerDown = (event: PointerEvent) => {
+  const onPointerDown = (event: PointerEvent<HTMLElement>) => {
     const target = event.target as Element;
     if (event.button > 1 || target.closest("button, .pcb-why")) return;
     (event.currentTarget as HTMLElement).focus({ preventScroll: true });
@@ -80,7 +80,7 @@ export function useGestures(surface: Surface) {
     event.preventDefault();
   };
 
-  const onPointerMove = (event: PointerEvent) => {
+  const onPointerMove = (event: PointerEvent<HTMLElement>) => {
     const point = at(event);
     surface.setPointer(point);
     const now = press.current;
@@ -103,7 +103,7 @@ export function useGestures(surface: Surface) {
     now.last = point;
   };
 
-  const onPointerUp = (event: PointerEvent) => {
+  const onPointerUp = (event: PointerEvent<HTMLElement>) => {
     const now = press.current;
     press.current = null;
     if (!now) return;

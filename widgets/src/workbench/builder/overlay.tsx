@@ -59,7 +59,7 @@ export function RegionBars({ part, scene, camera, size }: Ground) {
         title={`${folded ? "Unfold" : "Fold"} ${region.name}, ${region.ids.length} blocks (F)`}
         style={{ left: Math.max(left, 4), top: Math.max(top - (folded ? 22 : 0), 4) }}
         onClick={() => part.fold(region.name)}
-        onDoubleClick={(event) => event.stopPropagation()}
+        onDblClick={(event) => event.stopPropagation()}
       >
         {folded ? "▸" : "▾"} {region.name}
       </button>

@@ -28,7 +28,7 @@ export function BlockTable({ store, circuit }: { store: Store; circuit: Circuit 
           placeholder="Filter by name, kind or scope"
           aria-label="Filter blocks"
           value={query}
-          onChange={(event) => setQuery(event.target.value)}
+          onChange={(event) => setQuery(event.currentTarget.value)}
         />
         <button type="button" disabled={current === 0} onClick={() => setPage(current - 1)}>
           Previous

@@ -100,7 +100,7 @@ function Canvas({ store, palette, circuit, placement }: CanvasProps) {
   });
   useWheel(canvas, (factor, at) => setCamera(zoom(camera, factor, at)));
 
-  const at = (event: PointerEvent) => {
+  const at = (event: PointerEvent<HTMLElement>) => {
     const box = event.currentTarget.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
@@ -109,11 +109,11 @@ function Canvas({ store, palette, circuit, placement }: CanvasProps) {
     return hit(circuit, placement, world.x, world.y, 5 / camera.scale);
   };
   const choose = (index: number | null) => selectBlocks(store, index === null ? [] : [circuit.blocks[index].id]);
-  const onPointerDown = (event: PointerEvent) => {
+  const onPointerDown = (event: PointerEvent<HTMLElement>) => {
     event.currentTarget.setPointerCapture(event.pointerId);
     drag.current = { ...at(event), moved: false };
   };
-  const onPointerMove = (event: PointerEvent) => {
+  const onPointerMove = (event: PointerEvent<HTMLElement>) => {
     const point = at(event);
     const start = drag.current;
     if (start === null) {
@@ -125,7 +125,7 @@ function Canvas({ store, palette, circuit, placement }: CanvasProps) {
     drag.current = { ...point, moved: true };
     setCamera({ ...camera, x: camera.x + dx, y: camera.y + dy });
   };
-  const onPointerUp = (event: PointerEvent) => {
+  const onPointerUp = (event: PointerEvent<HTMLElement>) => {
     const wasClick = drag.current !== null && !drag.current.moved;
     drag.current = null;
     if (!wasClick) return;
@@ -133,7 +133,7 @@ function Canvas({ store, palette, circuit, placement }: CanvasProps) {
     setFocused(index);
     choose(index);
   };
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const direction = DIRECTIONS[event.key];
     if (direction) {
       const next = neighbour(circuit, placement, focused, direction);
@@ -167,7 +167,7 @@ function Canvas({ store, palette, circuit, placement }: CanvasProps) {
         onPointerMove={onPointerMove}
         onPointerUp={onPointerUp}
         onPointerLeave={() => setHovered(null)}
-        onDoubleClick={() => setCamera(null)}
+        onDblClick={() => setCamera(null)}
         onKeyDown={onKeyDown}
       />
       <Zoom onZoom={(f) => setCamera(zoom(camera, f, middle))} onFit={() => setCamera(null)} />

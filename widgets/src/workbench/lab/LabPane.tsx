@@ -60,7 +60,7 @@ function Opened({ store, part, palette, lesson }: { store: Store; part: LabPart;
   useLinked(store, part, lesson);
   useKeptFocus(body, dialog !== null);
   const commands = commandsOf({ part, trace, still, toggleTable: () => setTable((on) => !on), open: setDialog });
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const target = event.target as HTMLElement;
     const key = keyOf(event);
     const range = target instanceof HTMLInputElement && target.type === "range";

@@ -50,7 +50,7 @@ export function Picture({ part, lesson, trace, palette, still }: Props) {
   });
   useWheel(frame, (factor, point) => setCamera(zoom(camera, factor, point)));
 
-  const pointOf = (event: PointerEvent) => {
+  const pointOf = (event: PointerEvent<HTMLElement>) => {
     const box = event.currentTarget.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
@@ -60,12 +60,12 @@ export function Picture({ part, lesson, trace, palette, still }: Props) {
     const found = lesson.nodes.findIndex((_, i) => Math.hypot(placement.x[i] - world.x, placement.y[i] - world.y) <= reach);
     return found < 0 ? null : found;
   };
-  const onPointerDown = (event: PointerEvent) => {
+  const onPointerDown = (event: PointerEvent<HTMLElement>) => {
     if ((event.target as Element).closest("button")) return;
     event.currentTarget.setPointerCapture(event.pointerId);
     drag.current = { ...pointOf(event), moved: false };
   };
-  const onPointerMove = (event: PointerEvent) => {
+  const onPointerMove = (event: PointerEvent<HTMLElement>) => {
     const point = pointOf(event);
     if (!drag.current) return setHovered(under(point));
     const [dx, dy] = [point.x - drag.current.x, point.y - drag.current.y];
@@ -73,7 +73,7 @@ export function Picture({ part, lesson, trace, palette, still }: Props) {
     drag.current = { ...point, moved: true };
     setCamera({ ...camera, x: camera.x + dx, y: camera.y + dy });
   };
-  const onPointerUp = (event: PointerEvent) => {
+  const onPointerUp = (event: PointerEvent<HTMLElement>) => {
     const clicked = drag.current !== null && !drag.current.moved;
     drag.current = null;
     if (clicked) part.set({ node: under(pointOf(event)) });
@@ -83,7 +83,7 @@ export function Picture({ part, lesson, trace, palette, still }: Props) {
     part.set({ node: next });
     setCamera(reveal(camera, { x: placement.x[next], y: placement.y[next] }, size));
   };
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     if (event.ctrlKey || event.metaKey || event.altKey || (event.target as Element).closest("button")) return;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") walk(event.key === "ArrowDown" ? 1 : -1);
     else if (event.key === "+" || event.key === "=") setCamera(zoom(camera, 1.3, middle));

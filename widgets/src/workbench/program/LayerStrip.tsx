@@ -46,7 +46,7 @@ export function LayerStrip({ program, selected, shown, onSelect }: Props) {
     const least = (at + 2) * high - strip.clientHeight;
     strip.scrollTop = Math.min(at * high, Math.max(strip.scrollTop, Math.ceil(least / high) * high));
   }, [shown, program, high]);
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     const buttons = [...body.current!.querySelectorAll<HTMLElement>("button")];

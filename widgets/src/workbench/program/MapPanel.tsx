@@ -3,6 +3,7 @@
 import { useEffect, type Ref } from "react";
 import { useStore } from "zustand";
 import { percent } from "../format";
+import { NumberInput } from "../NumberInput";
 import type { Layer } from "../protocol";
 import type { Palette } from "../theme";
 import { MapTable } from "./MapTable";
@@ -50,7 +51,7 @@ export function MapPanel({ part, layer, block, palette, table, controls, onBlock
         {layer.groups > 1 && (
           <label>
             Block{" "}
-            <input type="number" min={1} max={layer.groups} value={block + 1} onChange={(event) => onBlock(Math.max(0, Math.min(layer.groups - 1, Number(event.target.value) - 1)))} />
+            <NumberInput min={1} max={layer.groups} value={block + 1} onText={(text) => onBlock(Math.max(0, Math.min(layer.groups - 1, Number(text) - 1)))} />
             {" "}of {layer.groups.toLocaleString("en")}
           </label>
         )}

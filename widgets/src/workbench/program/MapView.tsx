@@ -1,6 +1,6 @@
 // The weight map: a canvas that pans, zooms, names what is under the pointer or the cursor, and is driven by keys alone.
 
-import { useEffect, useImperativeHandle, useMemo, useRef, useState, type Ref } from "react";
+import { useEffect, useImperativeHandle, useLayoutEffect, useMemo, useRef, useState, type Ref } from "react";
 import { useStore } from "zustand";
 import { useWheel } from "../circuit/CircuitPane";
 import { prepareCanvas, useFrame, useSize } from "../hooks";
@@ -48,6 +48,9 @@ export function MapView({ part, map, palette, controls, onPin, onUnpin }: Props)
   const pin = state.pin?.layer === map.layer && state.pin.block === map.block ? state.pin : null;
   const written = view.scale < WRITTEN || covers(numbers, view, size, map, state.mode, state.rev);
   const settled = size.width > 0 && written && part.tiles.settled(part.mapKey(), wanted, rev);
+  useLayoutEffect(() => {
+    if (!settled && canvas.current) canvas.current.dataset.settled = "false"; // at once; true only once it is painted
+  });
   useFrame(() => {
     const context = prepareCanvas(canvas.current, size);
     if (!context) return;

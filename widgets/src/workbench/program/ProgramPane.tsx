@@ -99,7 +99,7 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
       }),
     [part, store, program, shown, block],
   );
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const target = event.target as HTMLElement;
     if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
     const key = keyOf(event);

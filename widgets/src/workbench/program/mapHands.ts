@@ -44,11 +44,11 @@ export function useHands(surface: Surface) {
   const zoom = (factor: number, at = about()) => setView(zoomView(view, factor, at, map, size));
   const fit = () => setView(null);
 
-  const onPointerDown = (event: PointerEvent) => {
+  const onPointerDown = (event: PointerEvent<HTMLElement>) => {
     event.currentTarget.setPointerCapture(event.pointerId);
     drag.current = { ...pointOf(event), moved: false };
   };
-  const onPointerMove = (event: PointerEvent) => {
+  const onPointerMove = (event: PointerEvent<HTMLElement>) => {
     const point = pointOf(event);
     const start = drag.current;
     if (!start) return setHovered(point);
@@ -58,7 +58,7 @@ export function useHands(surface: Surface) {
     setHovered(null);
     setView(keepInside({ ...view, x: view.x + dx, y: view.y + dy }, map, size));
   };
-  const onPointerUp = (event: PointerEvent) => {
+  const onPointerUp = (event: PointerEvent<HTMLElement>) => {
     const click = drag.current && !drag.current.moved ? pointOf(event) : null;
     drag.current = null;
     if (!click || !pixelAt(view, click, map)) return;
@@ -66,10 +66,10 @@ export function useHands(surface: Surface) {
     setCursor(cell);
     onPin(cell.row, cell.col);
   };
-  return { zoom, fit, events: { onPointerDown, onPointerMove, onPointerUp, onPointerLeave: () => setHovered(null), onDoubleClick: fit, onKeyDown: keysOf(surface) } };
+  return { zoom, fit, events: { onPointerDown, onPointerMove, onPointerUp, onPointerLeave: () => setHovered(null), onDblClick: fit, onKeyDown: keysOf(surface) } };
 }
 
-function pointOf(event: PointerEvent): Point {
+function pointOf(event: PointerEvent<HTMLElement>): Point {
   const box = event.currentTarget.getBoundingClientRect();
   return { x: event.clientX - box.left, y: event.clientY - box.top };
 }
@@ -89,7 +89,7 @@ function keysOf({ view, size, map, state, cursor, setCursor, setHovered, setView
   };
   const pan = (down: number, right: number) =>
     setView(keepInside({ ...view, x: view.x - (right * size.width) / 2, y: view.y - (down * size.height) / 2 }, map, size));
-  return (event: KeyboardEvent) => {
+  return (event: KeyboardEvent<HTMLElement>) => {
     const arrow = ARROWS[event.key];
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (arrow) (event.shiftKey ? pan : walk)(...arrow);
