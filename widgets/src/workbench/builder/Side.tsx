@@ -58,7 +58,7 @@ export function Evidence({ part, valid }: { part: BuilderPart; valid: boolean })
     ...all.filter(([name]) => !(name in evidence) && name.toLowerCase().includes(wanted)),
   ].slice(0, Math.max(MOST_VARIABLES, Object.keys(evidence).length));
   return (
-    <section className="pcb-side-section" aria-label="Evidence" data-evaluated={numbers?.rev ?? ""}>
+    <section className="pcb-side-section" aria-label="Evidence on the canvas" data-evaluated={numbers?.rev ?? ""}>
       <h3>Evidence</h3>
       {!valid && <p className="pcb-muted">Numbers come as soon as the circuit is valid.</p>}
       {valid && !Object.keys(evidence).length && <p className="pcb-muted">Observe a variable: values appear on the blocks, and follow the weights.</p>}

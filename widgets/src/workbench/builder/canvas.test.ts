@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { toWorld } from "../circuit/camera";
+import { toWorld } from "../stage/camera";
 import { Draft, type Change, type DraftBlock, type Pair } from "./draft";
 import { bands, fitBounds, hitNode, levelOf, MOST_CARDS, MOST_EDGES, rim, visibleEdges, visibleNodes } from "./lod";
 import { arrange, CARD, freeSpot, placeOf, settle, STEP, type Place } from "./places";

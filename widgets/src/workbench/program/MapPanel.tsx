@@ -5,6 +5,7 @@ import { useStore } from "zustand";
 import { percent } from "../format";
 import { NumberInput } from "../NumberInput";
 import type { Layer } from "../protocol";
+import type { Store } from "../store";
 import type { Palette } from "../theme";
 import { MapTable } from "./MapTable";
 import { MapView, type MapControls } from "./MapView";
@@ -12,6 +13,7 @@ import { colorOf } from "./paint";
 import { MODES, type MapInfo, type Mode, type ProgramPart, type ProgramState } from "./part";
 
 interface Props {
+  store: Store;
   part: ProgramPart;
   layer: Layer;
   block: number;
@@ -30,7 +32,7 @@ const MEANS: Record<Mode, string> = {
   padding: "Cells that are stored and multiplied, and hold no edge",
 };
 
-export function MapPanel({ part, layer, block, palette, table, controls, onBlock, onPin, onUnpin }: Props) {
+export function MapPanel({ store, part, layer, block, palette, table, controls, onBlock, onPin, onUnpin }: Props) {
   const state = useStore(part.store);
   useEffect(() => {
     if (layer.kind === "sum") void part.show(layer.index, block);
@@ -70,7 +72,7 @@ export function MapPanel({ part, layer, block, palette, table, controls, onBlock
         <p className="pcb-empty">Reading the weights …</p>
       ) : (
         <>
-          {table ? <MapTable part={part} map={map} /> : <MapView {...{ part, map, palette, controls, onPin, onUnpin }} />}
+          {table ? <MapTable part={part} map={map} /> : <MapView {...{ store, part, map, palette, controls, onPin, onUnpin }} />}
           <Legend {...{ state, map, palette }} />
         </>
       )}

@@ -2,13 +2,9 @@
 
 import { useRef, type KeyboardEvent, type PointerEvent } from "react";
 import type { Size } from "../hooks";
+import { pointIn, type Point } from "../stage/stage";
 import { cellsInView, keepInside, pixelAt, revealCell, zoomView, type View } from "./lod";
 import type { MapInfo, ProgramState } from "./part";
-
-export interface Point {
-  x: number;
-  y: number;
-}
 
 export interface Cell {
   row: number;
@@ -46,10 +42,10 @@ export function useHands(surface: Surface) {
 
   const onPointerDown = (event: PointerEvent<HTMLElement>) => {
     event.currentTarget.setPointerCapture(event.pointerId);
-    drag.current = { ...pointOf(event), moved: false };
+    drag.current = { ...pointIn(event), moved: false };
   };
   const onPointerMove = (event: PointerEvent<HTMLElement>) => {
-    const point = pointOf(event);
+    const point = pointIn(event);
     const start = drag.current;
     if (!start) return setHovered(point);
     const [dx, dy] = [point.x - start.x, point.y - start.y];
@@ -59,7 +55,7 @@ export function useHands(surface: Surface) {
     setView(keepInside({ ...view, x: view.x + dx, y: view.y + dy }, map, size));
   };
   const onPointerUp = (event: PointerEvent<HTMLElement>) => {
-    const click = drag.current && !drag.current.moved ? pointOf(event) : null;
+    const click = drag.current && !drag.current.moved ? pointIn(event) : null;
     drag.current = null;
     if (!click || !pixelAt(view, click, map)) return;
     const cell = cellAt(click);
@@ -67,11 +63,6 @@ export function useHands(surface: Surface) {
     onPin(cell.row, cell.col);
   };
   return { zoom, fit, events: { onPointerDown, onPointerMove, onPointerUp, onPointerLeave: () => setHovered(null), onDblClick: fit, onKeyDown: keysOf(surface) } };
-}
-
-function pointOf(event: PointerEvent<HTMLElement>): Point {
-  const box = event.currentTarget.getBoundingClientRect();
-  return { x: event.clientX - box.left, y: event.clientY - box.top };
 }
 
 function keysOf({ view, size, map, state, cursor, setCursor, setHovered, setView, onPin, onUnpin }: Surface) {
