@@ -30,10 +30,10 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
       onKeyDown={(event) => event.stopPropagation()}
       onPointerDown={(event) => event.target === ref.current && onClose()}
     >
-      <header>
+      <div className="pcb-dialog-head">
         <h3>{title}</h3>
         <button type="button" onClick={onClose} aria-label="Close">×</button>
-      </header>
+      </div>
       {children}
     </dialog>
   );

@@ -116,7 +116,7 @@ export function Canvas({ store, part, palette, scene: resting, controls }: Props
       <div className="pcb-world" aria-hidden="true" style={{ transform: `translate(${Math.round(camera.x)}px, ${Math.round(camera.y)}px)` }}>
         <div style={{ transform: `scale(${camera.scale})` }}>
           <Cards
-            {...{ part, scene, level, tops, selected, lit, focused, bad }}
+            {...{ part, scene, level, tops, selected, lit, hovered, focused, bad }}
             nodes={carded}
             from={connection.from}
             reasons={connection.reasons}
@@ -204,6 +204,7 @@ interface CardsProps {
   tops: ReadonlySet<number>;
   selected: ReadonlySet<number>;
   lit: ReadonlySet<number>;
+  hovered: number | null;
   focused: number | null;
   bad: number | null;
   from: number | null;
@@ -213,13 +214,13 @@ interface CardsProps {
   evidence: Readonly<Record<string, number>>;
 }
 
-const Cards = memo(function Cards({ part, scene, nodes, level, tops, selected, lit, focused, bad, from, reasons }: CardsProps) {
+const Cards = memo(function Cards({ part, scene, nodes, level, tops, selected, lit, hovered, focused, bad, from, reasons }: CardsProps) {
   return nodes.map((i) => (
     <Card
       key={scene.ids[i]}
       {...cardOf(part, scene, i, level, tops)}
       selected={selected.has(i)}
-      lit={lit.has(i)}
+      lit={lit.has(i) && i !== hovered}
       focused={i === focused}
       bad={i === bad}
       legal={reasons && i !== from ? reasons.get(i) === null : undefined}

@@ -16,7 +16,7 @@ export interface CardProps {
   foot: string;
   root: boolean;
   selected: boolean;
-  /** Under the pointer, here or in another pane. */
+  /** Pointed at in another pane. */
   lit: boolean;
   focused: boolean;
   /** While a connection is drawn: whether it may end here; undefined where none is, or at its start. */

@@ -179,11 +179,18 @@ function labels(context: CanvasRenderingContext2D, picture: Picture): void {
       context.font = `${weight} ${size}px ${palette.font}`;
       context.fillStyle = color;
       const most = Math.floor((STEP.x - (leaf ? 6 : 2 * RADIUS + 4)) / (0.5 * size)); // up to the neighbour
-      const short = text.length > most ? `${text.slice(0, most - 1)}…` : text;
+      const short = dy ? cut(text, most) : cut(text, most, 3); // names of a kind differ at their ends
       context.strokeText(short, x, y + dy);
       context.fillText(short, x, y + dy);
     }
   }
+}
+
+/** At most so many letters, the last ones of them from the end. */
+export function cut(text: string, most: number, last = 0): string {
+  if (text.length <= most) return text;
+  const end = most > 2 * last ? last : 0;
+  return `${text.slice(0, Math.max(1, most - end - 1))}…${end ? text.slice(-end) : ""}`;
 }
 
 const parsed = new Map<string, [number, number, number]>();

@@ -97,7 +97,7 @@ function Legend({ state, map, palette }: { state: ProgramState; map: MapInfo; pa
       <span>{valued ? `≤ ${least.toPrecision(2)}` : "0 %"}</span>
       <i style={{ background: ramp }} aria-hidden="true" />
       <span>{valued ? largest.toPrecision(3) : "100 %"}</span>
-      <span className="pcb-muted">{about}</span>
+      <span className="pcb-muted" title={about}>{about}</span>
     </p>
   );
 }
