@@ -1,6 +1,6 @@
 """Make the pictures of the documentation: every view on a real circuit, light and dark.
 
-python -m tests.browser.screenshots [FOLDER]        (default: docs; `make pictures` does the same)
+python -m tests.browser.screenshots [FOLDER [lab] [views] [lesson]]        (default: docs, and all; so does `make pictures`)
 
 Workbench and dashboard show the first lesson, trained to its end; builder and layout what `notebooks/pictures.ipynb` trains;
 the lab is an exported page.
@@ -79,9 +79,9 @@ def views(context: BrowserContext, lab: Lab, camera: Camera) -> None:
     run_all(page, lab, "pictures.ipynb")
     builder = ".pcb-root:has(.pcb-pane-builder)"
     body = wait(page, f"{builder} .pcb-builder", "data-problems", "0")
-    evidence = body.get_by_role("region", name="Evidence")
+    evidence = body.get_by_role("region", name="Evidence on the canvas")
     for name, value in (("x3", "1"), ("x8", "0")):
-        evidence.get_by_label(name, exact=True).select_option(value)
+        evidence.locator(f".pcb-field:has([title='{name}']) select").select_option(value)
     body.get_by_role("application").focus()
     for key in ("ArrowDown", "ArrowDown", "ArrowDown"):  # the root, its product, and a sum
         page.keyboard.press(key)
@@ -116,18 +116,24 @@ def teaching(context: BrowserContext, base: Path, camera: Camera) -> None:
 
 
 def main() -> None:
-    camera = Camera(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        base = Path(folder)
+    folder, *chosen = sys.argv[1:] or ["docs"]
+    if unknown := set(chosen) - {"lab", "views", "lesson"}:
+        raise SystemExit(f"{', '.join(sorted(unknown))}: expected some of lab, views, lesson")
+    camera = Camera(Path(folder))
+    with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
+        base = Path(temporary)
         lab = Lab(base)
         lab.copy(LESSON, HERE / "notebooks")
         context = playwright.chromium.launch_persistent_context(
             str(base / "profile"), executable_path=chromium(), headless=True, args=CHROMIUM_FLAGS
         )
         try:
-            teaching(context, base, camera)
-            views(context, lab, camera)
-            lesson(context, lab, camera)
+            if "lab" in (chosen or ["lab"]):
+                teaching(context, base, camera)
+            if "views" in (chosen or ["views"]):
+                views(context, lab, camera)
+            if "lesson" in (chosen or ["lesson"]):
+                lesson(context, lab, camera)
         finally:
             context.close()
             lab.close()
