@@ -2,6 +2,7 @@
 # make test   set everything up and run every check and test, browser tests included
 # make check  the same without a browser
 # make bundle build the front end
+# make pictures  take the pictures of the documentation anew
 #
 # Needs a Debian-like machine with Python >= 3.11, git and make. No Node.js: the build brings its own.
 # On a machine without a GPU a smaller PyTorch saves gigabytes:
@@ -25,7 +26,7 @@ LAB_READY := $(VENV)/.pcbench-lab
 DEV_READY := $(VENV)/.pcbench-dev
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help lab test check bundle lint types frontend-test browser constraints clean
+.PHONY: help lab test check bundle lint types frontend-test browser pictures constraints clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -81,6 +82,9 @@ check: bundle lint types frontend-test
 # pytest comes last, so that the last line tells how many tests ran.
 test: browser bundle lint types frontend-test
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+pictures: browser bundle $(DEV_READY)
+	$(BIN)/python -m tests.browser.screenshots docs
 
 constraints: $(DEV_READY)
 	{ sed -n '/^#/p' constraints.txt; $(BIN)/pip freeze --exclude-editable | grep -v '^pip=\|^setuptools=' | sed 's/+cpu$$//'; } > constraints.new

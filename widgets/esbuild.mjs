@@ -12,6 +12,8 @@ await build({
   charset: "utf8", // and not six bytes for each ·, × and Σ
   legalComments: "none",
   jsx: "automatic",
+  // The sources, and zustand, import React by its name; DECISIONS.md says why they get Preact.
+  alias: { react: "preact/compat", "react-dom/client": "preact/compat/client", "react/jsx-runtime": "preact/jsx-runtime" },
   define: { "process.env.NODE_ENV": '"production"', "define.amd": "false" },
   logLevel: "warning",
 });

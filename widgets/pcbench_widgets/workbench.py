@@ -84,6 +84,8 @@ class Workbench(anywidget.AnyWidget):
         super().__init__(panes=list(panes), height=height)
         self.on_msg(self._receive)
         if circuit is not None:
+            if BuilderPart.name in panes:
+                self.document = Document.of(circuit)  # later circuits leave it alone: it is what somebody draws
             self.circuit = circuit
         if program is not None:
             self.program = program

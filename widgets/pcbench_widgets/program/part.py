@@ -226,6 +226,8 @@ class ProgramPart(Part):
             "padding": padding,
             "decades": DECADES,
             "labels": labels,
+            "parent": program.circuit.index[shown.blocks[block]],
+            "children": [[program.circuit.index[child], child.nodes] for child in shown.blocks[block].children],
         }, []
 
     def _tiles(self, body: Mapping[str, Any]) -> Answer:

@@ -12,7 +12,7 @@ export function ImageStrip({ store }: { store: Store }) {
   const groups = useStore(store, (s) => s.images);
   if (groups.length === 0) return null;
   return (
-    <Pane name="images" title="Answers" summary={groups[groups.length - 1].title}>
+    <Pane name="images" title="Answers" listed summary={groups[groups.length - 1].title}>
       <div className="pcb-groups">
         {[...groups].reverse().map((group) => (
           <Group key={group.id} group={group} />

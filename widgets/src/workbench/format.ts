@@ -48,3 +48,8 @@ export function score(value: number | null, digits = 3): string {
 export function plural(value: number, noun: string): string {
   return `${value.toLocaleString("en")} ${noun}${value === 1 ? "" : "s"}`;
 }
+
+/** Ids, as elements tell tests and scripts of them. */
+export function sorted(ids: Iterable<number>): string {
+  return [...ids].sort((a, b) => a - b).join(" ");
+}

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState, type RefObject } from "react";
+import { useEffect, useLayoutEffect, useRef, useState, type RefObject } from "react";
 
 export interface Size {
   width: number;
@@ -25,7 +25,7 @@ export function useFrame(draw: () => void): void {
   const latest = useRef(draw);
   const pending = useRef(0);
   latest.current = draw;
-  useEffect(() => {
+  useLayoutEffect(() => {
     pending.current ||= requestAnimationFrame(() => {
       pending.current = 0;
       latest.current();
@@ -67,7 +67,8 @@ export function useKeptFocus(body: RefObject<HTMLElement | null>, dialog: boolea
     events.forEach((name) => document.addEventListener(name, follow, true));
     return () => events.forEach((name) => document.removeEventListener(name, follow, true));
   }, [body]);
-  useEffect(() => {
+  // Before the next key can come, and so not in useEffect(), which waits for a frame.
+  useLayoutEffect(() => {
     const active = document.activeElement;
     const lost = active === null || active === document.body || (active as HTMLButtonElement).disabled === true;
     if (!ours.current || !lost || dialog) return;

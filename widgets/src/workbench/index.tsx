@@ -1,5 +1,6 @@
 // The anywidget adapter: a model gets a connection, an element gets a view. Nothing here draws.
 
+import "./rendering";
 import type { AnyModel } from "@anywidget/types";
 import { createRoot } from "react-dom/client";
 import { connect, type Channel } from "./connection";

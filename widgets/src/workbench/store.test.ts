@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Incoming, Layer, Outgoing, Points } from "./protocol";
-import { command, createWorkbenchStore, receive, selectBlocks, selectLayer, watchHeartbeat, type Store } from "./store";
+import { command, createWorkbenchStore, hoverBlocks, receive, selectBlocks, selectLayer, watchHeartbeat, type Store } from "./store";
 
 let sent: Outgoing[];
 let store: Store;
@@ -47,6 +47,38 @@ describe("linked selection", () => {
     expect(store.getState().selectedLayer).toBe(1);
     selectBlocks(store, []);
     expect(store.getState().selectedLayer).toBeNull();
+  });
+
+  it("finds a product, which is no layer's own, in the layer of the sum above it", () => {
+    const block = (id: number) => ({ id, kind: "sum" as const, name: "", nodes: 1, level: 0, parameters: 0, scopeSize: 1, scope: "", detail: "" });
+    const circuit = { blocks: [0, 7, 3].map(block), edges: Int32Array.from([0, 1, 1, 2]), roots: [3], variables: 1 };
+    receive(store, { type: "circuit", rev: 1, circuit }, 0);
+    selectBlocks(store, [7]);
+    expect(store.getState().selectedLayer).toBe(1);
+  });
+});
+
+describe("linked hover", () => {
+  it("is everybody's, and never Python's", () => {
+    hoverBlocks(store, [2, 3]);
+    expect([...store.getState().hovered]).toEqual([2, 3]);
+    expect(sent).toEqual([]);
+  });
+
+  it("tells nobody when the pointer stays on the same blocks", () => {
+    let heard = 0;
+    hoverBlocks(store, [2]);
+    store.subscribe(() => heard++);
+    hoverBlocks(store, [2]);
+    expect(heard).toBe(0);
+    hoverBlocks(store, []);
+    expect([heard, store.getState().hovered.size]).toEqual([1, 0]);
+  });
+
+  it("does not outlive its circuit, whose ids mean other blocks", () => {
+    hoverBlocks(store, [2]);
+    receive(store, { type: "circuit", rev: 2, circuit: null });
+    expect(store.getState().hovered.size).toBe(0);
   });
 });
 

@@ -2,11 +2,13 @@
 
 import { createStore, type StoreApi } from "zustand/vanilla";
 import { History } from "./history";
+import { layersOf } from "./layers";
 import type { Parts } from "./part";
 import { makeParts } from "./parts";
 import type { Circuit, Command, Have, ImageGroup, Incoming, LogEntry, Outgoing, Program, Status } from "./protocol";
 
 const LOG_LIMIT = 500;
+const NOTHING: ReadonlySet<number> = new Set<number>();
 
 export interface Pending {
   id: number;
@@ -37,6 +39,8 @@ export interface State {
   beatEvery: number;
   kernelGone: boolean;
   selection: ReadonlySet<number>;
+  /** Blocks under the pointer, in whichever pane it is; Python never hears of them. */
+  hovered: ReadonlySet<number>;
   selectedLayer: number | null;
 }
 
@@ -62,6 +66,7 @@ export function createWorkbenchStore(send: Send, now = Date.now()): Store {
     beatEvery: 2,
     kernelGone: false,
     selection: new Set<number>(),
+    hovered: NOTHING,
     selectedLayer: null,
   }));
   return Object.assign(api, { send, parts: makeParts(send) });
@@ -78,6 +83,7 @@ export function receive(store: Store, message: Incoming, now = Date.now()): void
         rev: state.rev + 1,
         have: { ...state.have, circuit: message.rev },
         selection: new Set(),
+        hovered: NOTHING,
         selectedLayer: null,
       });
     case "program":
@@ -142,10 +148,10 @@ export function command(store: Store, op: Command, value?: string, now = Date.no
 
 export function selectBlocks(store: Store, blocks: Iterable<number>): void {
   const selection = new Set(blocks);
-  const { program } = store.getState();
+  const { program, circuit } = store.getState();
   const first = selection.values().next();
-  const layer = first.done ? undefined : program?.layers.find((l) => l.blocks.includes(first.value));
-  store.setState({ selection, selectedLayer: layer?.index ?? null });
+  const layer = first.done || !program ? undefined : layersOf(program, circuit).get(first.value);
+  store.setState({ selection, selectedLayer: layer ?? null });
   store.send({ type: "select", blocks: [...selection] });
 }
 
@@ -153,6 +159,14 @@ export function selectLayer(store: Store, index: number | null): void {
   const layer = store.getState().program?.layers.find((l) => l.index === index);
   store.setState({ selectedLayer: layer?.index ?? null, selection: new Set(layer?.blocks ?? []) });
   store.send({ type: "select", blocks: layer?.blocks ?? [] });
+}
+
+/** What the pointer is on; every pane lights it, until the pointer leaves. */
+export function hoverBlocks(store: Store, blocks: Iterable<number>): void {
+  const hovered = new Set(blocks);
+  const before = store.getState().hovered;
+  if (hovered.size === before.size && [...hovered].every((block) => before.has(block))) return;
+  store.setState({ hovered: hovered.size ? hovered : NOTHING });
 }
 
 /** Called now and then: after three missed heartbeats the kernel is taken for gone, and the view says so. */

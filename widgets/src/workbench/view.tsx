@@ -1,11 +1,15 @@
 // The whole workbench. It draws what the store holds and knows nothing of Jupyter.
 
-import { useRef, useState, type ComponentType, type FocusEvent } from "react";
+import { useCallback, useRef, useState, type ComponentType, type FocusEvent } from "react";
 import { useStore } from "zustand";
 import { BuilderPane } from "./builder/BuilderPane";
 import { CircuitPane } from "./circuit/CircuitPane";
+import { runKey } from "./commands";
+import { CommandList } from "./Dialog";
 import { ImageStrip } from "./ImageStrip";
 import { LabPane } from "./lab/LabPane";
+import { overview } from "./overview";
+import { OpenCommands } from "./Pane";
 import { ProgramPane } from "./program/ProgramPane";
 import type { Store } from "./store";
 import { usePalette, type Palette } from "./theme";
@@ -38,8 +42,8 @@ interface Props {
  * Keeps JupyterLab's single-key commands (b, dd, …) away from what is typed here. Some of them match the focused
  * element itself, so the attribute on our root comes too late: whatever gets the focus must carry it.
  */
-function keepShortcutsAway(event: FocusEvent): void {
-  event.target.setAttribute("data-lm-suppress-shortcuts", "true");
+function keepShortcutsAway(event: FocusEvent<HTMLElement>): void {
+  (event.target as Element).setAttribute("data-lm-suppress-shortcuts", "true");
 }
 
 export function Workbench({ store, panes, height }: Props) {
@@ -51,16 +55,25 @@ export function Workbench({ store, panes, height }: Props) {
   const status = useStore(store, (s) => s.status);
   const images = useStore(store, (s) => s.images);
   const gone = useStore(store, (s) => s.kernelGone);
+  const [listing, setListing] = useState(false);
+  const openCommands = useCallback(() => setListing(true), []);
   const open = NAMES.filter((pane) => panes.includes(pane) && !closed.has(pane));
   const toggle = (pane: PaneName) => {
     const next = new Set(closed);
     if (!next.delete(pane)) next.add(pane);
     setClosed(next);
   };
+  const go = (pane: PaneName) => {
+    const place = root.current!.querySelector(`[data-pane="${pane}"]`);
+    (place?.querySelector<HTMLElement>("[data-home], canvas[tabindex]") ?? place?.querySelector<HTMLElement>("button:not(:disabled)"))?.focus();
+  };
+  const named = panes.map((name) => ({ name, title: PANES[name][0], open: !closed.has(name) }));
+  const commands = overview({ store, panes: named, toggle: (pane) => toggle(pane as PaneName), go: (pane) => go(pane as PaneName), list: openCommands });
   return (
     <div
       ref={root}
       className="pcb-root"
+      onKeyDown={(event) => void runKey(event, commands)}
       onFocusCapture={keepShortcutsAway}
       data-lm-suppress-shortcuts="true"
       data-rev={rev}
@@ -89,13 +102,16 @@ export function Workbench({ store, panes, height }: Props) {
           The kernel does not answer. What you see is the last that it sent. If it was restarted, run the cell again.
         </p>
       )}
-      <div className="pcb-panes">
-        {open.map((name) => {
-          const View: ComponentType<PaneProps> = PANES[name][1];
-          return <View key={name} store={store} palette={palette} />;
-        })}
-        <ImageStrip store={store} />
-      </div>
+      <OpenCommands.Provider value={openCommands}>
+        <div className="pcb-panes">
+          {open.map((name) => {
+            const View: ComponentType<PaneProps> = PANES[name][1];
+            return <View key={name} store={store} palette={palette} />;
+          })}
+          <ImageStrip store={store} />
+        </div>
+      </OpenCommands.Provider>
+      {listing && <CommandList list={commands} onClose={() => setListing(false)} />}
     </div>
   );
 }

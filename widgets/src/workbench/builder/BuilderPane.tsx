@@ -1,8 +1,10 @@
 // The builder: palette, canvas, and beside it inspector, evidence and problems. Commands stand in commands.ts.
 
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
+import { useEffect, useMemo, useRef, useState, type PointerEvent } from "react";
 import { useStore } from "zustand";
 import { SYMBOL } from "../circuit/draw";
+import { runKey } from "../commands";
+import { CommandList, Dialog, Source } from "../Dialog";
 import { count, plural, seconds } from "../format";
 import { useKeptFocus } from "../hooks";
 import { Pane } from "../Pane";
@@ -11,8 +13,8 @@ import { selectBlocks, type Store } from "../store";
 import type { Palette } from "../theme";
 import { addAbove, addInput, disconnect, remove, tidy, toggleRegion, toggleRoot } from "./actions";
 import { Canvas, type CanvasControls } from "./Canvas";
-import { commandsOf, keyOf, type Command } from "./commands";
-import { Commands, Dialog, FileDialog, Source, Templates, type DialogName } from "./Dialogs";
+import { commandsOf } from "./commands";
+import { FileDialog, Templates, type DialogName } from "./Dialogs";
 import { Inspector } from "./Inspector";
 import type { BuilderPart } from "./part";
 import type { Place } from "./places";
@@ -21,8 +23,7 @@ import { buildScene } from "./scene";
 import { Evidence, Problems } from "./Side";
 import { Twin } from "./Twin";
 
-const TITLES: Record<DialogName, string> = {
-  commands: "Commands and keys",
+const TITLES: Record<Exclude<DialogName, "commands">, string> = {
   templates: "Insert a template",
   open: "Open a file",
   save: "Save to a file",
@@ -56,18 +57,6 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
       }),
     [part],
   );
-  const onKeyDown = (event: KeyboardEvent) => {
-    const target = event.target as HTMLElement;
-    if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
-    if (target.tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return;
-    const key = keyOf(event);
-    const command = commands.find((each) => each.run && each.keys.includes(key));
-    if (!command) return;
-    event.preventDefault();
-    event.stopPropagation();
-    setTold("");
-    command.run!();
-  };
   const closeDialog = () => setDialog(null);
   useKeptFocus(body, dialog !== null);
   const compile = async () => {
@@ -82,9 +71,10 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
   };
 
   return (
-    <div className="pcb-builder-keys" onKeyDown={onKeyDown}>
+    <div className="pcb-builder-keys" onKeyDown={(event) => runKey(event, commands) && setTold("")}>
     <Pane
       name="builder"
+      listed
       title="Builder"
       summary={summary(part)}
       tools={
@@ -104,7 +94,7 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
       >
         <Palettes onAdd={add} onDrop={(kind, x, y) => { const at = controls.current?.place(x, y); if (at) add(kind, at); }} part={part} onConnect={() => { controls.current?.connect(); controls.current?.focus(); }} />
         <div className="pcb-builder-middle">
-          {table ? <Twin part={part} /> : <Canvas part={part} palette={palette} scene={scene} controls={controls} />}
+          {table ? <Twin part={part} /> : <Canvas store={store} part={part} palette={palette} scene={scene} controls={controls} />}
           <Work part={part} />
           <p className="pcb-told" role="status">{told}</p>
         </div>
@@ -114,9 +104,9 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
           <Evidence part={part} valid={wrong.length === 0} />
         </div>
       </div>
-      {dialog && (
+      {dialog === "commands" && <CommandList list={commands} onClose={closeDialog} />}
+      {dialog && dialog !== "commands" && (
         <Dialog title={TITLES[dialog]} onClose={closeDialog}>
-          {dialog === "commands" && <Commands list={commands} onRun={(command: Command) => { closeDialog(); command.run!(); }} />}
           {dialog === "templates" && <Templates part={part} onClose={closeDialog} />}
           {dialog === "source" && (
             <Source ask={() => part.ask("source")} label="The circuit as Python">This builds an equal circuit in a fresh kernel, with names, ties and weights.</Source>
@@ -213,7 +203,7 @@ function Palettes({ part, onAdd, onDrop, onConnect }: PalettesProps) {
   const [ghost, setGhost] = useState<{ kind: Kind; x: number; y: number } | null>(null);
   const dragged = useRef(false);
   const start = useRef({ x: 0, y: 0 });
-  const onPointerMove = (kind: Kind, event: PointerEvent) => {
+  const onPointerMove = (kind: Kind, event: PointerEvent<HTMLElement>) => {
     if (!event.currentTarget.hasPointerCapture(event.pointerId)) return;
     if (!dragged.current && Math.hypot(event.clientX - start.current.x, event.clientY - start.current.y) < 6) return;
     dragged.current = true;

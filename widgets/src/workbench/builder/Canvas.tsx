@@ -2,21 +2,21 @@
 
 import { memo, useImperativeHandle, useMemo, useRef, useState, type Ref } from "react";
 import { useStore } from "zustand";
-import { reveal, toWorld, zoom, type Camera } from "../circuit/camera";
-import { useWheel } from "../circuit/CircuitPane";
-import { prepareCanvas, useFrame, useSize, type Size } from "../hooks";
+import { usePainting, useStage, useSurface, Zoom, type Point, type Stage } from "../stage/stage";
+import { sorted } from "../format";
+import { hoverBlocks, type Store } from "../store";
 import type { Palette } from "../theme";
 import { Card } from "./Card";
 import { cardOf, labelsOf } from "./cards";
 import { useConnection, type Connection } from "./connection";
-import { useGestures, type Box, type Drag, type Point } from "./gestures";
+import { useGestures, type Box, type Drag } from "./gestures";
 import { canvasKeys } from "./keys";
 import { fitBounds, type Level } from "./lod";
-import { Empty, Live, RegionBars, Why, Zoom } from "./overlay";
+import { Empty, Live, RegionBars, Why } from "./overlay";
 import { paint, reach, type Picture } from "./paint";
 import type { BuilderPart, Numbers } from "./part";
 import type { Place } from "./places";
-import { shifted, type Scene } from "./scene";
+import { blocksOf, shifted, type Scene } from "./scene";
 import { answerOf } from "./Side";
 import { FOOT, useCamera, useReveal, useSight } from "./viewport";
 
@@ -32,26 +32,29 @@ export interface CanvasControls {
 }
 
 interface Props {
+  store: Store;
   part: BuilderPart;
   palette: Palette;
   scene: Scene;
   controls: Ref<CanvasControls>;
 }
 
-export function Canvas({ part, palette, scene: resting, controls }: Props) {
-  const frame = useRef<HTMLDivElement>(null);
-  const canvas = useRef<HTMLCanvasElement>(null);
+export function Canvas({ store, part, palette, scene: resting, controls }: Props) {
+  const surface = useSurface();
+  const { canvas, frame, size } = surface;
   const frames = useRef(0);
-  const size = useSize(frame);
   const state = useStore(part.store);
   const [moved, setCamera] = useCamera(state.token);
   const [drag, setDrag] = useState<Drag | null>(null);
   const [box, setBox] = useState<Box | null>(null);
-  const [hovered, setHovered] = useState<number | null>(null);
   const [pointer, setPointer] = useState<Point>({ x: 0, y: 0 });
 
   const scene = useMemo(() => dragged(resting, drag), [resting, drag]);
-  const camera = moved ?? fitBounds(resting.bounds, size, FOOT);
+  const [hovered, lit, setHovered] = useHovered(store, part, scene);
+  const whole = fitBounds(resting.bounds, size, FOOT);
+  // Where one looked when everything was fitted stays where it is, whatever is added.
+  const stage = useStage({ surface, whole, moved, setCamera: (next) => setCamera(next ?? whole), home: frame });
+  const { camera } = stage;
   const { visible, level, carded } = useSight(scene, camera, size);
   const connection = useConnection(part, scene, visible, hovered, state.tick);
   const labels = useMemo(() => labelsOf(part, resting), [part, resting]);
@@ -69,23 +72,18 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
       connection.aim(null);
     },
   });
-  const fit = () => setCamera(fitBounds(resting.bounds, size, FOOT));
-  const zoomBy = (factor: number) => setCamera(zoom(camera, factor, { x: size.width / 2, y: size.height / 2 }));
   const show = (id: number | null) => {
     const node = nodeOf(id);
-    if (node !== null) setCamera(reveal(camera, { x: scene.x[node], y: scene.y[node] }, size));
+    if (node !== null) stage.reveal({ x: scene.x[node], y: scene.y[node] });
   };
-  useWheel(frame, (factor, at) => setCamera(zoom(camera, factor, at)));
   useReveal(state.reveal, scene, camera, size, setCamera);
-  useImperativeHandle(controls, () => controlsOf({ part, frame: frame.current!, camera, size, connection, fit, zoomBy }));
-  useFrame(() => {
-    const context = prepareCanvas(canvas.current, size);
-    if (!context) return;
+  useImperativeHandle(controls, () => controlsOf({ part, stage, connection }));
+  usePainting(surface, (context, element) => {
     const { reasons } = connection;
     const legal = reasons && new Set([...reasons].filter(([, reason]) => reason === null).map(([i]) => i));
-    const wire = wireOf(connection, scene, level, toWorld(camera, pointer.x, pointer.y));
-    paint(context, { scene, camera, level, visible, palette, selected, hovered, focused, legal, bad, wire, box, label: labels, ...size });
-    canvas.current!.dataset.frames = String(++frames.current);
+    const wire = wireOf(connection, scene, level, stage.world(pointer));
+    paint(context, { scene, camera, level, visible, palette, selected, hovered: lit, focused, legal, bad, wire, box, label: labels, ...size });
+    element.dataset.frames = String(++frames.current);
   });
 
   const answer = answerOf(part);
@@ -100,13 +98,14 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
       data-level={level}
       data-camera={`${camera.x.toFixed(1)},${camera.y.toFixed(1)},${camera.scale.toFixed(4)}`}
       data-visible={visible.length}
+      data-lit={sorted([...lit].map((i) => scene.ids[i]))}
       onPointerDown={gestures.onPointerDown}
       onPointerMove={gestures.onPointerMove}
       onPointerUp={gestures.onPointerUp}
       onPointerLeave={() => setHovered(null)}
-      onDoubleClick={(event) => {
+      onDblClick={(event) => {
         if ((event.target as Element).closest("button")) return;
-        if (hovered === null) fit();
+        if (hovered === null) stage.fit();
         else if (scene.ids[hovered] < 0) part.fold(scene.regions[-1 - scene.ids[hovered]].name);
       }}
       onKeyDown={canvasKeys({ part, scene, connection, show, cancel: gestures.cancel })}
@@ -117,7 +116,7 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
       <div className="pcb-world" aria-hidden="true" style={{ transform: `translate(${Math.round(camera.x)}px, ${Math.round(camera.y)}px)` }}>
         <div style={{ transform: `scale(${camera.scale})` }}>
           <Cards
-            {...{ part, scene, level, tops, selected, focused, bad }}
+            {...{ part, scene, level, tops, selected, lit, hovered, focused, bad }}
             nodes={carded}
             from={connection.from}
             reasons={connection.reasons}
@@ -130,10 +129,28 @@ export function Canvas({ part, palette, scene: resting, controls }: Props) {
       {answer && <p className="pcb-canvas-answer" aria-hidden="true">{answer.question}<strong>{answer.answer}</strong></p>}
       <Why {...{ part, scene, camera, size, connection }} reach={reach(level)} />
       {!part.draft.blocks.size && state.token !== "" && <Empty />}
-      <Zoom onZoom={zoomBy} onFit={fit} />
+      <Zoom zoom={stage.zoom} fit={stage.fit} />
       <Live {...{ part, scene, connection }} />
     </div>
   );
+}
+
+/** The node under the pointer, and those that are lit: it, and what is pointed at in the panes of the compiled circuit. */
+function useHovered(store: Store, part: BuilderPart, scene: Scene): [number | null, ReadonlySet<number>, (node: number | null) => void] {
+  const link = useStore(part.store, (s) => s.link);
+  const there = useStore(store, (s) => s.hovered);
+  const [own, setOwn] = useState<number | null>(null);
+  const lit = useMemo(() => {
+    const far = link ? [...there].map((block) => scene.index.get(link[block]) ?? -1).filter((i) => i >= 0) : [];
+    return new Set(own === null ? far : [own, ...far]);
+  }, [link, there, own, scene.index]);
+  const hover = (node: number | null) => {
+    setOwn(node);
+    if (!link || node === own) return;
+    const ids = new Set(node === null ? [] : blocksOf(scene, node));
+    hoverBlocks(store, [...link.keys()].filter((block) => ids.has(link[block])));
+  };
+  return [own, lit, hover];
 }
 
 function dragged(resting: Scene, drag: Drag | null): Scene {
@@ -152,22 +169,19 @@ function wireOf({ wire, from, aimed, against }: Connection, scene: Scene, level:
 
 interface Controlled {
   part: BuilderPart;
-  frame: HTMLElement;
-  camera: Camera;
-  size: Size;
+  stage: Stage;
   connection: Connection;
-  fit: () => void;
-  zoomBy: (factor: number) => void;
 }
 
-function controlsOf({ part, frame, camera, size, connection, fit, zoomBy }: Controlled): CanvasControls {
+function controlsOf({ part, stage, connection }: Controlled): CanvasControls {
+  const frame = stage.frame.current!;
   const world = (x: number, y: number): Place => {
-    const point = toWorld(camera, x, y);
+    const point = stage.world({ x, y });
     return [point.x, point.y];
   };
   return {
-    fit,
-    zoom: zoomBy,
+    fit: stage.fit,
+    zoom: stage.zoom,
     connect: () => {
       const id = part.state.focus ?? [...part.state.selection][0];
       if (id !== undefined) connection.start({ from: id, wants: "parent" });
@@ -177,7 +191,7 @@ function controlsOf({ part, frame, camera, size, connection, fit, zoomBy }: Cont
       const [x, y] = [clientX - rect.left, clientY - rect.top];
       return x < 0 || y < 0 || x > rect.width || y > rect.height ? null : world(x, y);
     },
-    middle: () => world(size.width / 2, (size.height - FOOT) / 2),
+    middle: () => world(stage.size.width / 2, (stage.size.height - FOOT) / 2),
     focus: () => frame.focus({ preventScroll: true }),
   };
 }
@@ -189,6 +203,8 @@ interface CardsProps {
   level: Level;
   tops: ReadonlySet<number>;
   selected: ReadonlySet<number>;
+  lit: ReadonlySet<number>;
+  hovered: number | null;
   focused: number | null;
   bad: number | null;
   from: number | null;
@@ -198,12 +214,13 @@ interface CardsProps {
   evidence: Readonly<Record<string, number>>;
 }
 
-const Cards = memo(function Cards({ part, scene, nodes, level, tops, selected, focused, bad, from, reasons }: CardsProps) {
+const Cards = memo(function Cards({ part, scene, nodes, level, tops, selected, lit, hovered, focused, bad, from, reasons }: CardsProps) {
   return nodes.map((i) => (
     <Card
       key={scene.ids[i]}
       {...cardOf(part, scene, i, level, tops)}
       selected={selected.has(i)}
+      lit={lit.has(i) && i !== hovered}
       focused={i === focused}
       bad={i === bad}
       legal={reasons && i !== from ? reasons.get(i) === null : undefined}

@@ -16,6 +16,8 @@ export interface CardProps {
   foot: string;
   root: boolean;
   selected: boolean;
+  /** Pointed at in another pane. */
+  lit: boolean;
   focused: boolean;
   /** While a connection is drawn: whether it may end here; undefined where none is, or at its start. */
   legal: boolean | undefined;
@@ -28,6 +30,7 @@ export const Card = memo(function Card(props: CardProps) {
   const { id, kind, label, units, chips, more, foot, legal } = props;
   const state = [
     props.selected && "pcb-card-selected",
+    props.lit && "pcb-card-lit",
     props.focused && "pcb-card-focused",
     props.bad && "pcb-card-bad",
     legal === true && "pcb-card-legal",

@@ -21,14 +21,14 @@ export function Field({ label, value, onCommit, children, ...input }: Props) {
   const commit = () => {
     if (text !== value && onCommit(text) === false) setText(value);
   };
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     if (event.key === "Enter") commit();
     else if (event.key === "Escape") setText(value);
   };
   return (
     <label className="pcb-field">
       <span>{label}</span>
-      <input {...input} value={text} onChange={(event) => setText(event.target.value)} onBlur={commit} onKeyDown={onKeyDown} />
+      <input {...input} value={text} onChange={(event) => setText(event.currentTarget.value)} onBlur={commit} onKeyDown={onKeyDown} />
       {children}
     </label>
   );

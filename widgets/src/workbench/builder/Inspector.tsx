@@ -135,7 +135,7 @@ function Leaf({ part, block }: { part: BuilderPart; block: DraftBlock }) {
         <select
           value={current.name}
           onChange={(event) => {
-            const chosen = families.find((each) => each.name === event.target.value)!;
+            const chosen = families.find((each) => each.name === event.currentTarget.value)!;
             change({ name: chosen.name, ...chosen.options });
           }}
         >

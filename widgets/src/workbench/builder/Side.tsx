@@ -2,6 +2,7 @@
 
 import { useState } from "react";
 import { useStore } from "zustand";
+import { NumberInput } from "../NumberInput";
 import { probability } from "./numbers";
 import type { BuilderPart } from "./part";
 import type { Problem } from "./problems";
@@ -57,7 +58,7 @@ export function Evidence({ part, valid }: { part: BuilderPart; valid: boolean })
     ...all.filter(([name]) => !(name in evidence) && name.toLowerCase().includes(wanted)),
   ].slice(0, Math.max(MOST_VARIABLES, Object.keys(evidence).length));
   return (
-    <section className="pcb-side-section" aria-label="Evidence" data-evaluated={numbers?.rev ?? ""}>
+    <section className="pcb-side-section" aria-label="Evidence on the canvas" data-evaluated={numbers?.rev ?? ""}>
       <h3>Evidence</h3>
       {!valid && <p className="pcb-muted">Numbers come as soon as the circuit is valid.</p>}
       {valid && !Object.keys(evidence).length && <p className="pcb-muted">Observe a variable: values appear on the blocks, and follow the weights.</p>}
@@ -70,24 +71,23 @@ export function Evidence({ part, valid }: { part: BuilderPart; valid: boolean })
         </p>
       )}
       {all.length > MOST_VARIABLES && (
-        <input type="search" placeholder={`Find one of ${all.length} variables`} aria-label="Find a variable" value={query} onChange={(event) => setQuery(event.target.value)} />
+        <input type="search" placeholder={`Find one of ${all.length} variables`} aria-label="Find a variable" value={query} onChange={(event) => setQuery(event.currentTarget.value)} />
       )}
       {shown.map(([name, domain]) => (
         <label key={name} className="pcb-field">
           <span title={name}>{name}</span>
           {domain !== null && domain <= MOST_VALUES ? (
-            <select value={evidence[name] ?? ""} onChange={(event) => part.observe(name, event.target.value === "" ? null : Number(event.target.value))}>
+            <select value={evidence[name] ?? ""} onChange={(event) => part.observe(name, event.currentTarget.value === "" ? null : Number(event.currentTarget.value))}>
               <option value="">not observed</option>
               {Array.from({ length: domain }, (_, value) => <option key={value} value={value}>{value}</option>)}
             </select>
           ) : (
-            <input
-              type="number"
+            <NumberInput
               placeholder="not observed"
-              value={evidence[name] ?? ""}
+              value={evidence[name] ?? null}
               min={domain === null ? undefined : 0}
               max={domain === null ? undefined : domain - 1}
-              onChange={(event) => part.observe(name, event.target.value === "" ? null : Number(event.target.value))}
+              onText={(text) => part.observe(name, text === "" ? null : Number(text))}
             />
           )}
         </label>

@@ -28,7 +28,7 @@ export function Twin({ part }: { part: BuilderPart }) {
   return (
     <div className="pcb-scroll pcb-builder-table" tabIndex={0} role="region" aria-label="Table of blocks" data-home>
       <div className="pcb-table-tools">
-        <input type="search" placeholder="Filter by name, kind or variable" aria-label="Filter blocks" value={query} onChange={(event) => setQuery(event.target.value)} />
+        <input type="search" placeholder="Filter by name, kind or variable" aria-label="Filter blocks" value={query} onChange={(event) => setQuery(event.currentTarget.value)} />
         <button type="button" disabled={current === 0} onClick={() => setPage(current - 1)}>Previous</button>
         <span>{current + 1} / {pages}</span>
         <button type="button" disabled={current === pages - 1} onClick={() => setPage(current + 1)}>Next</button>

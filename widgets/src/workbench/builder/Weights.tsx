@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "react";
 import { useStore } from "zustand";
+import { NumberInput } from "../NumberInput";
 import { childrenOf, labelOf, type DraftBlock } from "./draft";
 import { rebalanced } from "./numbers";
 import type { BuilderPart } from "./part";
@@ -91,7 +92,7 @@ export function Weights({ part, block }: { part: BuilderPart; block: DraftBlock 
       {nodes > 1 && values && (
         <label className="pcb-field">
           <span>Node</span>
-          <select value={current} onChange={(event) => setNode(Number(event.target.value))}>
+          <select value={current} onChange={(event) => setNode(Number(event.currentTarget.value))}>
             {Array.from({ length: nodes }, (_, i) => (
               <option key={i} value={i}>{i}</option>
             ))}
@@ -146,19 +147,18 @@ function Row({ entry, value, fixed, onTry, onCommit }: { entry: Entry; value: nu
           value={value}
           disabled={fixed}
           aria-label={`${entry.label}, slider`}
-          onChange={(event) => input(event.target.value)}
+          onChange={(event) => input(event.currentTarget.value)}
           onPointerUp={onCommit}
           onKeyUp={onCommit}
           onBlur={onCommit}
         />
       )}
-      <input
-        type="number"
+      <NumberInput
         step={entry.unit ? 0.01 : 0.1}
         value={short(value)}
         disabled={fixed}
-        aria-label={entry.label}
-        onChange={(event) => input(event.target.value)}
+        label={entry.label}
+        onText={input}
         onBlur={onCommit}
         onKeyDown={(event) => event.key === "Enter" && onCommit()}
       />
@@ -166,7 +166,7 @@ function Row({ entry, value, fixed, onTry, onCommit }: { entry: Entry; value: nu
   );
 }
 
-const short = (value: number): string => String(Math.round(value * 10_000) / 10_000);
+const short = (value: number): number => Math.round(value * 10_000) / 10_000;
 
 /** Sums hold a row a node; leaves a column a node. */
 function entriesOf(part: BuilderPart, block: DraftBlock, shape: number[], node: number): Entry[] {

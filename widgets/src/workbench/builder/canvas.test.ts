@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { toWorld } from "../circuit/camera";
+import { toWorld } from "../stage/camera";
 import { Draft, type Change, type DraftBlock, type Pair } from "./draft";
 import { bands, fitBounds, hitNode, levelOf, MOST_CARDS, MOST_EDGES, rim, visibleEdges, visibleNodes } from "./lod";
+import { cut } from "./paint";
 import { arrange, CARD, freeSpot, placeOf, settle, STEP, type Place } from "./places";
 import { apply } from "./rules";
 import { blocksOf, buildScene, shifted } from "./scene";
@@ -230,4 +231,11 @@ it("lays 20,000 blocks out and walks through them in a moment", () => {
   }
   expect(built - start).toBeLessThan(3000);
   expect((performance.now() - built) / 10).toBeLessThan(40);
+});
+
+it("cuts names in their middle, where they are alike", () => {
+  expect(cut("product#15", 10, 3)).toBe("product#15");
+  expect(cut("product#15", 9, 3)).toBe("produ…#15");
+  expect(cut("2 × 16 vars", 9)).toBe("2 × 16 v…");
+  for (let most = 2; most < 12; most++) expect(cut("product#15, the last", most, 3).length).toBe(most);
 });

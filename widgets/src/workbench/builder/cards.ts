@@ -12,7 +12,7 @@ import { NODE_KINDS, type Scene } from "./scene";
 const MOST_CHIPS = 3;
 const MOST_VALUES = 3;
 
-type Content = Omit<CardProps, "selected" | "focused" | "legal" | "bad">;
+type Content = Omit<CardProps, "selected" | "lit" | "focused" | "legal" | "bad">;
 
 export function cardOf(part: BuilderPart, scene: Scene, i: number, level: Level, tops: ReadonlySet<number>): Content {
   const id = scene.ids[i];

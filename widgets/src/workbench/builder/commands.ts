@@ -1,16 +1,10 @@
 // Every command of the builder with its keys: the toolbar, the key handler, the list under `?` and Ctrl+K read this table.
 
+import type { Command } from "../commands";
 import { addAbove, addInput, disconnect, duplicate, remove, selectAll, tidy, toggleFold, toggleRegion, toggleRoot } from "./actions";
 import type { CanvasControls } from "./Canvas";
 import type { DialogName } from "./Dialogs";
 import type { BuilderPart } from "./part";
-
-export interface Command {
-  title: string;
-  /** As shown; the first matches `keyOf`. Those without `run` are the canvas's own. */
-  keys: string[];
-  run?: () => void;
-}
 
 interface Surroundings {
   part: BuilderPart;
@@ -62,13 +56,4 @@ function free(part: BuilderPart, canvas: () => CanvasControls | null): [number, 
   if (part.state.selection.size || !part.draft.blocks.size) return undefined;
   const middle = canvas()?.middle();
   return middle && [middle[0], middle[1]];
-}
-
-/** A key event as the table writes it. */
-export function keyOf(event: { key: string; ctrlKey: boolean; metaKey: boolean; altKey: boolean; shiftKey: boolean }): string {
-  if (event.altKey) return "";
-  const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
-  const letter = key.length === 1 && key >= "A" && key <= "Z";
-  const ctrl = event.ctrlKey || event.metaKey;
-  return `${ctrl ? "Ctrl+" : ""}${event.shiftKey && letter ? "Shift+" : ""}${key}`;
 }

@@ -1,16 +1,12 @@
 // What the pointer does on the canvas, from press to release: pan, select, move, connect, draw a box.
 
 import { useRef, type PointerEvent } from "react";
-import { toWorld, type Camera } from "../circuit/camera";
+import { toWorld, type Camera } from "../stage/camera";
+import { pointIn, type Point } from "../stage/stage";
 import { moveBy, type Connecting } from "./actions";
 import { hitNode, type Level } from "./lod";
 import type { BuilderPart } from "./part";
 import { blocksOf, type Scene } from "./scene";
-
-export interface Point {
-  x: number;
-  y: number;
-}
 
 export interface Drag {
   ids: ReadonlySet<number>;
@@ -55,21 +51,17 @@ const THRESHOLD = 4;
 export function useGestures(surface: Surface) {
   const press = useRef<Press | null>(null);
   const { part, scene, camera, level } = surface;
-  const at = (event: PointerEvent): Point => {
-    const box = event.currentTarget.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
-  };
   const under = (point: Point): number | null => {
     const world = toWorld(camera, point.x, point.y);
     return hitNode(scene, world.x, world.y, level, 5 / camera.scale);
   };
 
-  const onPointerDown = (event: PointerEvent) => {
+  const onPointerDown = (event: PointerEvent<HTMLElement>) => {
     const target = event.target as Element;
     if (event.button > 1 || target.closest("button, .pcb-why")) return;
     (event.currentTarget as HTMLElement).focus({ preventScroll: true });
     event.currentTarget.setPointerCapture(event.pointerId);
-    const point = at(event);
+    const point = pointIn(event);
     const node = under(point);
     const port = target.closest("[data-port]")?.getAttribute("data-port") as Connecting["wants"] | null | undefined;
     const additive = event.shiftKey || event.ctrlKey || event.metaKey;
@@ -80,8 +72,8 @@ export function useGestures(surface: Surface) {
     event.preventDefault();
   };
 
-  const onPointerMove = (event: PointerEvent) => {
-    const point = at(event);
+  const onPointerMove = (event: PointerEvent<HTMLElement>) => {
+    const point = pointIn(event);
     surface.setPointer(point);
     const now = press.current;
     if (!now) return surface.setHovered(under(point));
@@ -103,14 +95,14 @@ export function useGestures(surface: Surface) {
     now.last = point;
   };
 
-  const onPointerUp = (event: PointerEvent) => {
+  const onPointerUp = (event: PointerEvent<HTMLElement>) => {
     const now = press.current;
     press.current = null;
     if (!now) return;
-    if (now.kind === "wire") return surface.endWire(now.moved ? under(at(event)) : null);
+    if (now.kind === "wire") return surface.endWire(now.moved ? under(pointIn(event)) : null);
     if (now.kind === "box") {
       surface.setBox(null);
-      return now.moved ? selectInside(now.start, at(event)) : undefined;
+      return now.moved ? selectInside(now.start, pointIn(event)) : undefined;
     }
     if (now.kind === "pan") return now.moved || surface.connecting ? undefined : part.choose(null);
     const drag = surface.drag;

@@ -19,7 +19,7 @@ interface Hands {
   cancel: () => boolean;
 }
 
-export function canvasKeys({ part, scene, connection, show, cancel }: Hands): (event: KeyboardEvent) => void {
+export function canvasKeys({ part, scene, connection, show, cancel }: Hands): (event: KeyboardEvent<HTMLElement>) => void {
   const arrow = (direction: Direction, shift: boolean) => {
     if (connection.wire) {
       const next = neighbour(part, scene, connection.target ?? connection.wire.from, direction, false);

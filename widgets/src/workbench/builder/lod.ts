@@ -1,7 +1,7 @@
 // Level of detail: what is drawn how. Far away bands of colour, then shapes, then cards in the DOM, then numbers in them.
 // The DOM never holds more than a few cards, whatever the size of the circuit.
 
-import { toWorld, type Box, type Camera } from "../circuit/camera";
+import { toWorld, type Box, type Camera } from "../stage/camera";
 import { CARD } from "./places";
 import type { Scene } from "./scene";
 

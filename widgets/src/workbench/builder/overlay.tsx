@@ -1,6 +1,6 @@
 // What lies over the canvas: reasons at their blocks, the names of regions, and what a screen reader hears.
 
-import type { Camera } from "../circuit/camera";
+import type { Camera } from "../stage/camera";
 import type { Size } from "../hooks";
 import { sentence } from "./actions";
 import type { Connection } from "./connection";
@@ -59,7 +59,7 @@ export function RegionBars({ part, scene, camera, size }: Ground) {
         title={`${folded ? "Unfold" : "Fold"} ${region.name}, ${region.ids.length} blocks (F)`}
         style={{ left: Math.max(left, 4), top: Math.max(top - (folded ? 22 : 0), 4) }}
         onClick={() => part.fold(region.name)}
-        onDoubleClick={(event) => event.stopPropagation()}
+        onDblClick={(event) => event.stopPropagation()}
       >
         {folded ? "▸" : "▾"} {region.name}
       </button>
@@ -73,16 +73,6 @@ export function Empty() {
       An empty circuit. Press <kbd>i</kbd> for an input, mark two with <kbd>Space</kbd> and put a product above them with{" "}
       <kbd>p</kbd>, a sum with <kbd>s</kbd>; or start from a template. <kbd>?</kbd> lists all keys.
     </p>
-  );
-}
-
-export function Zoom({ onZoom, onFit }: { onZoom: (factor: number) => void; onFit: () => void }) {
-  return (
-    <div className="pcb-zoom">
-      <button type="button" onClick={() => onZoom(1.3)} aria-label="Zoom in" title="Zoom in (+)">+</button>
-      <button type="button" onClick={() => onZoom(1 / 1.3)} aria-label="Zoom out" title="Zoom out (−)">−</button>
-      <button type="button" onClick={onFit} aria-label="Fit the circuit" title="Fit (0)">⤢</button>
-    </div>
   );
 }
 

@@ -1,6 +1,6 @@
 // Draws a scene on a canvas: edges and region frames always, blocks as bands or shapes as long as they are no cards.
 
-import type { Camera } from "../circuit/camera";
+import type { Camera } from "../stage/camera";
 import { SYMBOL, trace } from "../circuit/draw";
 import type { Palette } from "../theme";
 import { bands, visibleEdges, type Level } from "./lod";
@@ -15,7 +15,7 @@ export interface Picture {
   palette: Palette;
   /** Nodes, not blocks. */
   selected: ReadonlySet<number>;
-  hovered: number | null;
+  hovered: ReadonlySet<number>;
   focused: number | null;
   /** Nodes that a connection may end at, while one is drawn. */
   legal: ReadonlySet<number> | null;
@@ -105,7 +105,7 @@ function edges(context: CanvasRenderingContext2D, picture: Picture): void {
   context.beginPath();
   for (const e of list) {
     const [child, parent] = [scene.edges[e], scene.edges[e + 1]];
-    if (selected.has(child) || selected.has(parent) || child === hovered || parent === hovered) lit.push(e);
+    if (selected.has(child) || selected.has(parent) || hovered.has(child) || hovered.has(parent)) lit.push(e);
     else path(e);
   }
   context.stroke();
@@ -130,7 +130,7 @@ function shapes(context: CanvasRenderingContext2D, picture: Picture): void {
   const tiny = RADIUS * camera.scale < 4;
   for (const i of visible) {
     const kind = NODE_KINDS[scene.kind[i]];
-    const marked = selected.has(i) || i === picture.hovered || i === picture.focused || i === picture.bad || legal?.has(i);
+    const marked = selected.has(i) || picture.hovered.has(i) || i === picture.focused || i === picture.bad || legal?.has(i);
     if (tiny && !marked) {
       context.globalAlpha = legal ? 0.3 : 1;
       context.fillStyle = kind === "region" ? palette.muted : palette.kinds[kind];
@@ -179,11 +179,18 @@ function labels(context: CanvasRenderingContext2D, picture: Picture): void {
       context.font = `${weight} ${size}px ${palette.font}`;
       context.fillStyle = color;
       const most = Math.floor((STEP.x - (leaf ? 6 : 2 * RADIUS + 4)) / (0.5 * size)); // up to the neighbour
-      const short = text.length > most ? `${text.slice(0, most - 1)}…` : text;
+      const short = dy ? cut(text, most) : cut(text, most, 3); // names of a kind differ at their ends
       context.strokeText(short, x, y + dy);
       context.fillText(short, x, y + dy);
     }
   }
+}
+
+/** At most so many letters, the last ones of them from the end. */
+export function cut(text: string, most: number, last = 0): string {
+  if (text.length <= most) return text;
+  const end = most > 2 * last ? last : 0;
+  return `${text.slice(0, Math.max(1, most - end - 1))}…${end ? text.slice(-end) : ""}`;
 }
 
 const parsed = new Map<string, [number, number, number]>();
@@ -239,7 +246,7 @@ function marks(context: CanvasRenderingContext2D, { scene, camera, palette, sele
     const [x, y] = at(i);
     context.fillRect(x - 2.5, y - 2.5, 5, 5);
   }
-  for (const i of [focused, hovered, bad]) {
+  for (const i of [...hovered, focused, bad]) {
     if (i === null) continue;
     const [x, y] = at(i);
     context.strokeStyle = i === focused ? palette.foreground : palette.accent;

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Body } from "../part";
 import { addAbove, addInput, connect, disconnect, duplicate, neighbour, nudge, reasonAgainst, tidy, toggleRegion, toggleRoot } from "./actions";
-import { commandsOf, keyOf } from "./commands";
+import { keyOf } from "../commands";
+import { commandsOf } from "./commands";
 import { probability, rebalanced } from "./numbers";
 import { BuilderPart } from "./part";
 import { placeOf, STEP } from "./places";

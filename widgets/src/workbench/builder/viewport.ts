@@ -1,7 +1,7 @@
 // Where one looks: the camera of one document, what is visible from it, and what was asked to be seen.
 
 import { useEffect, useMemo, useRef, useState } from "react";
-import { reveal, toWorld, type Camera } from "../circuit/camera";
+import { reveal, toWorld, type Camera } from "../stage/camera";
 import type { Size } from "../hooks";
 import { fitBounds, levelOf, MOST_CARDS, rim, visibleNodes, type Level } from "./lod";
 import type { BuilderState } from "./part";

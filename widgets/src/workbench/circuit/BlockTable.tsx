@@ -3,13 +3,14 @@
 import { useMemo, useState } from "react";
 import { useStore } from "zustand";
 import type { Circuit } from "../protocol";
-import { selectBlocks, type Store } from "../store";
+import { hoverBlocks, selectBlocks, type Store } from "../store";
 import { Glyph } from "./CircuitPane";
 
 const PAGE = 100;
 
 export function BlockTable({ store, circuit }: { store: Store; circuit: Circuit }) {
   const selection = useStore(store, (s) => s.selection);
+  const hovered = useStore(store, (s) => s.hovered);
   const [query, setQuery] = useState("");
   const [page, setPage] = useState(0);
   const rows = useMemo(() => {
@@ -28,7 +29,7 @@ export function BlockTable({ store, circuit }: { store: Store; circuit: Circuit 
           placeholder="Filter by name, kind or scope"
           aria-label="Filter blocks"
           value={query}
-          onChange={(event) => setQuery(event.target.value)}
+          onChange={(event) => setQuery(event.currentTarget.value)}
         />
         <button type="button" disabled={current === 0} onClick={() => setPage(current - 1)}>
           Previous
@@ -52,7 +53,15 @@ export function BlockTable({ store, circuit }: { store: Store; circuit: Circuit 
         </thead>
         <tbody>
           {shown.map((block) => (
-            <tr key={block.id} aria-selected={selection.has(block.id)} onClick={() => selectBlocks(store, [block.id])}>
+            <tr
+              key={block.id}
+              aria-selected={selection.has(block.id)}
+              data-block={block.id}
+              data-lit={hovered.has(block.id)}
+              onClick={() => selectBlocks(store, [block.id])}
+              onPointerEnter={() => hoverBlocks(store, [block.id])}
+              onPointerLeave={() => hoverBlocks(store, [])}
+            >
               <th scope="row">
                 <button type="button" className="pcb-link" onClick={() => selectBlocks(store, [block.id])}>
                   <Glyph kind={block.kind} /> {block.name}

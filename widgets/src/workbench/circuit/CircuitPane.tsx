@@ -1,20 +1,19 @@
 // The circuit: a canvas that pans, zooms, tells what is under the pointer and is driven by keys; and its table twin.
 
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
+import { useEffect, useMemo, useState, type KeyboardEvent } from "react";
 import { useStore } from "zustand";
-import { count, plural } from "../format";
-import { prepareCanvas, useFrame, useSize } from "../hooks";
+import { count, plural, sorted } from "../format";
 import { Pane } from "../Pane";
 import type { Block, Circuit } from "../protocol";
-import { selectBlocks, type Store } from "../store";
+import { fit, type Camera } from "../stage/camera";
+import { usePainting, usePan, useStage, useSurface, Zoom, zoomKey, type Point } from "../stage/stage";
+import { hoverBlocks, selectBlocks, type Store } from "../store";
 import type { Palette } from "../theme";
 import { BlockTable } from "./BlockTable";
-import { fit, reveal, toWorld, zoom, type Camera } from "./camera";
 import { draw, hit, SYMBOL } from "./draw";
 import { layout, type Placement } from "./layout";
 import { neighbour, type Direction } from "./walk";
 
-const DRAG_THRESHOLD = 4;
 const DIRECTIONS: Record<string, Direction> = {
   ArrowUp: "up",
   ArrowDown: "down",
@@ -76,85 +75,58 @@ interface CanvasProps extends Props {
 }
 
 function Canvas({ store, palette, circuit, placement }: CanvasProps) {
-  const frame = useRef<HTMLDivElement>(null);
-  const canvas = useRef<HTMLCanvasElement>(null);
-  const drag = useRef<{ x: number; y: number; moved: boolean } | null>(null);
-  const size = useSize(frame);
+  const surface = useSurface();
+  const { canvas, size } = surface;
   const selection = useStore(store, (s) => s.selection);
+  const hovered = useStore(store, (s) => s.hovered);
   const [moved, setCamera] = useState<Camera | null>(null);
-  const [hovered, setHovered] = useState<number | null>(null);
+  const [told, setTold] = useState<number | null>(null);
   const [focused, setFocused] = useState<number | null>(null);
   const [pointer, setPointer] = useState({ x: 0, y: 0 });
-  const camera = moved ?? fit(placement, size);
-  const middle = { x: size.width / 2, y: size.height / 2 };
+  const stage = useStage({ surface, whole: fit(placement, size), moved, setCamera, home: canvas });
+  const { camera } = stage;
 
   useEffect(() => {
     setCamera(null);
-    setHovered(null);
+    setTold(null);
     setFocused(null);
   }, [placement]);
 
-  useFrame(() => {
-    const context = prepareCanvas(canvas.current, size);
-    if (context) draw(context, { circuit, placement, camera, palette, selection, hovered, focused, ...size });
-  });
-  useWheel(canvas, (factor, at) => setCamera(zoom(camera, factor, at)));
+  usePainting(surface, (context) => draw(context, { circuit, placement, camera, palette, selection, hovered, focused, ...size }));
 
-  const at = (event: PointerEvent) => {
-    const box = event.currentTarget.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
-  };
-  const under = (point: { x: number; y: number }) => {
-    const world = toWorld(camera, point.x, point.y);
-    return hit(circuit, placement, world.x, world.y, 5 / camera.scale);
-  };
+  const under = (world: Point) => hit(circuit, placement, world.x, world.y, 5 / camera.scale);
   const choose = (index: number | null) => selectBlocks(store, index === null ? [] : [circuit.blocks[index].id]);
-  const onPointerDown = (event: PointerEvent) => {
-    event.currentTarget.setPointerCapture(event.pointerId);
-    drag.current = { ...at(event), moved: false };
-  };
-  const onPointerMove = (event: PointerEvent) => {
-    const point = at(event);
-    const start = drag.current;
-    if (start === null) {
-      setPointer(point);
-      return setHovered(under(point));
-    }
-    const [dx, dy] = [point.x - start.x, point.y - start.y];
-    if (!start.moved && Math.hypot(dx, dy) < DRAG_THRESHOLD) return;
-    drag.current = { ...point, moved: true };
-    setCamera({ ...camera, x: camera.x + dx, y: camera.y + dy });
-  };
-  const onPointerUp = (event: PointerEvent) => {
-    const wasClick = drag.current !== null && !drag.current.moved;
-    drag.current = null;
-    if (!wasClick) return;
-    const index = under(at(event));
-    setFocused(index);
-    choose(index);
-  };
-  const onKeyDown = (event: KeyboardEvent) => {
+  const pan = usePan(stage, {
+    hover: (world, at) => {
+      const index = world && under(world);
+      setPointer(at);
+      setTold(index);
+      hoverBlocks(store, index === null ? [] : [circuit.blocks[index].id]);
+    },
+    click: (world) => {
+      const index = under(world);
+      setFocused(index);
+      choose(index);
+    },
+  });
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const direction = DIRECTIONS[event.key];
     if (direction) {
       const next = neighbour(circuit, placement, focused, direction);
       setFocused(next);
       if (next !== null) {
         choose(next);
-        setCamera(reveal(camera, { x: placement.x[next], y: placement.y[next] }, size));
+        stage.reveal({ x: placement.x[next], y: placement.y[next] });
       }
-    } else if (event.key === "+" || event.key === "=") setCamera(zoom(camera, 1.3, middle));
-    else if (event.key === "-") setCamera(zoom(camera, 1 / 1.3, middle));
-    else if (event.key === "0") setCamera(null);
-    else if (event.key === "Escape") {
+    } else if (event.key === "Escape") {
       setFocused(null);
       choose(null);
-    } else return;
+    } else if (!zoomKey(stage, event.key)) return;
     event.preventDefault();
   };
 
-  const told = hovered ?? null;
   return (
-    <div className="pcb-canvas-frame" ref={frame}>
+    <div className="pcb-canvas-frame" ref={surface.frame}>
       <canvas
         ref={canvas}
         className="pcb-canvas"
@@ -163,57 +135,17 @@ function Canvas({ store, palette, circuit, placement }: CanvasProps) {
         aria-label={`Circuit, ${plural(circuit.blocks.length, "block")}. Arrow keys walk, plus and minus zoom, 0 fits.`}
         data-blocks={circuit.blocks.length}
         data-scale={camera.scale.toFixed(4)}
-        onPointerDown={onPointerDown}
-        onPointerMove={onPointerMove}
-        onPointerUp={onPointerUp}
-        onPointerLeave={() => setHovered(null)}
-        onDoubleClick={() => setCamera(null)}
+        data-hovered={sorted(hovered)}
+        {...pan}
+        onDblClick={stage.fit}
         onKeyDown={onKeyDown}
       />
-      <Zoom onZoom={(f) => setCamera(zoom(camera, f, middle))} onFit={() => setCamera(null)} />
+      <Zoom zoom={stage.zoom} fit={stage.fit} />
       <Legend />
       {told !== null && <Tooltip block={circuit.blocks[told]} at={pointer} size={size} />}
       <div className="pcb-hidden" aria-live="polite">
         {focused !== null ? describe(circuit.blocks[focused]) : ""}
       </div>
-    </div>
-  );
-}
-
-/** React listens to the wheel passively, and then the page would scroll along. Scrolling needs no key; zooming does. */
-export function useWheel(
-  canvas: React.RefObject<HTMLElement | null>,
-  onZoom: (factor: number, at: { x: number; y: number }) => void,
-): void {
-  const latest = useRef(onZoom);
-  latest.current = onZoom;
-  useEffect(() => {
-    const element = canvas.current;
-    if (!element) return;
-    const listener = (event: WheelEvent) => {
-      if (!event.ctrlKey && !event.metaKey && document.activeElement !== element) return;
-      event.preventDefault();
-      const box = element.getBoundingClientRect();
-      const at = { x: event.clientX - box.left, y: event.clientY - box.top };
-      latest.current(Math.exp(-0.0016 * event.deltaY), at);
-    };
-    element.addEventListener("wheel", listener, { passive: false });
-    return () => element.removeEventListener("wheel", listener);
-  }, [canvas]);
-}
-
-function Zoom({ onZoom, onFit }: { onZoom: (factor: number) => void; onFit: () => void }) {
-  return (
-    <div className="pcb-zoom">
-      <button type="button" onClick={() => onZoom(1.3)} aria-label="Zoom in" title="Zoom in (+)">
-        +
-      </button>
-      <button type="button" onClick={() => onZoom(1 / 1.3)} aria-label="Zoom out" title="Zoom out (-)">
-        −
-      </button>
-      <button type="button" onClick={onFit} aria-label="Fit the circuit" title="Fit (0)">
-        ⤢
-      </button>
     </div>
   );
 }

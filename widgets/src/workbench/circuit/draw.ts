@@ -2,7 +2,7 @@
 
 import type { Circuit, Kind } from "../protocol";
 import type { Palette } from "../theme";
-import type { Camera } from "./camera";
+import type { Camera } from "../stage/camera";
 import type { Placement } from "./layout";
 
 export interface Scene {
@@ -11,7 +11,8 @@ export interface Scene {
   camera: Camera;
   palette: Palette;
   selection: ReadonlySet<number>;
-  hovered: number | null;
+  /** Ids, as in `selection`. */
+  hovered: ReadonlySet<number>;
   focused: number | null;
   width: number;
   height: number;
@@ -75,7 +76,7 @@ function edgePath(context: CanvasRenderingContext2D, scene: Scene, child: number
 }
 
 function drawEdges(context: CanvasRenderingContext2D, scene: Scene): void {
-  const { circuit, camera, palette, selection } = scene;
+  const { circuit, camera, palette, selection, hovered } = scene;
   const { edges, blocks } = circuit;
   const curved = edges.length / 2 <= CURVES_UP_TO && camera.scale > 0.12;
   const lit: number[] = [];
@@ -85,8 +86,8 @@ function drawEdges(context: CanvasRenderingContext2D, scene: Scene): void {
   context.beginPath();
   for (let e = 0; e < edges.length; e += 2) {
     const [child, parent] = [edges[e], edges[e + 1]];
-    const touched = selection.has(blocks[child].id) || selection.has(blocks[parent].id);
-    if (touched || child === scene.hovered || parent === scene.hovered) lit.push(e);
+    const [below, above] = [blocks[child].id, blocks[parent].id];
+    if (selection.has(below) || selection.has(above) || hovered.has(below) || hovered.has(above)) lit.push(e);
     else if (visible(scene, child, 2000) || visible(scene, parent, 2000)) edgePath(context, scene, child, parent, curved);
   }
   context.stroke();
@@ -105,12 +106,13 @@ function drawShapes(context: CanvasRenderingContext2D, scene: Scene, shown: numb
     const block = circuit.blocks[i];
     const r = radius(block.nodes);
     const chosen = selection.has(block.id);
-    context.globalAlpha = dim && !chosen && i !== scene.hovered ? 0.32 : 1;
+    const over = scene.hovered.has(block.id);
+    context.globalAlpha = dim && !chosen && !over ? 0.32 : 1;
     context.beginPath();
     trace(context, block.kind, placement.x[i], placement.y[i], r);
     context.fillStyle = palette.kinds[block.kind];
     context.fill();
-    if (chosen || i === scene.hovered || i === scene.focused) {
+    if (chosen || over || i === scene.focused) {
       context.beginPath();
       trace(context, block.kind, placement.x[i], placement.y[i], r + 4.5);
       context.lineWidth = Math.max(2.5, 1.6 / camera.scale);
@@ -159,7 +161,8 @@ function drawLabels(context: CanvasRenderingContext2D, scene: Scene, shown: numb
 
 /** Far away a block is a few pixels: rectangles in one path a kind are all that is needed. */
 function drawPoints(context: CanvasRenderingContext2D, scene: Scene, shown: number[]): void {
-  const { circuit, placement, palette, selection, camera } = scene;
+  const { circuit, placement, palette, selection, hovered, camera } = scene;
+  const lit = (id: number) => selection.has(id) || hovered.has(id);
   const size = Math.max(2.6 / camera.scale, 24);
   for (const kind of ["input", "product", "sum"] as const) {
     for (const chosen of [false, true]) {
@@ -168,7 +171,7 @@ function drawPoints(context: CanvasRenderingContext2D, scene: Scene, shown: numb
       const grown = chosen ? Math.max(1.5 * size, 5 / camera.scale) : size;
       for (const i of shown) {
         const block = circuit.blocks[i];
-        if (block.kind !== kind || selection.has(block.id) !== chosen) continue;
+        if (block.kind !== kind || lit(block.id) !== chosen) continue;
         context.fillRect(placement.x[i] - grown / 2, placement.y[i] - grown / 2, grown, grown);
       }
     }

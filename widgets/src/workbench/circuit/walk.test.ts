@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Circuit } from "../protocol";
-import { fit, reveal, toWorld, zoom } from "./camera";
+import { fit, reveal, toWorld, zoom } from "../stage/camera";
 import { layout } from "./layout";
 import { neighbour } from "./walk";
 

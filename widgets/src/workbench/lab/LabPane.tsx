@@ -2,8 +2,8 @@
 
 import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
 import { useStore } from "zustand";
-import { keyOf, type Command } from "../builder/commands";
-import { Commands, Dialog, Source } from "../builder/Dialogs";
+import { keyOf, type Command } from "../commands";
+import { CommandList, Dialog, Source } from "../Dialog";
 import { plural } from "../format";
 import { useKeptFocus } from "../hooks";
 import { Pane } from "../Pane";
@@ -60,7 +60,7 @@ function Opened({ store, part, palette, lesson }: { store: Store; part: LabPart;
   useLinked(store, part, lesson);
   useKeptFocus(body, dialog !== null);
   const commands = commandsOf({ part, trace, still, toggleTable: () => setTable((on) => !on), open: setDialog });
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const target = event.target as HTMLElement;
     const key = keyOf(event);
     const range = target instanceof HTMLInputElement && target.type === "range";
@@ -89,6 +89,7 @@ function Opened({ store, part, palette, lesson }: { store: Store; part: LabPart;
     <div className="pcb-builder-keys" onKeyDown={onKeyDown}>
       <Pane
         name="lab"
+        listed
         title="Lab"
         summary={told || summary(lesson)}
         tools={
@@ -112,17 +113,13 @@ function Opened({ store, part, palette, lesson }: { store: Store; part: LabPart;
         >
           <MarksPanel part={part} lesson={lesson} />
           <div className="pcb-lab-middle">
-            {table ? <NodeTable part={part} lesson={lesson} trace={trace} /> : <Picture part={part} lesson={lesson} trace={trace} palette={palette} still={still} />}
+            {table ? <NodeTable part={part} lesson={lesson} trace={trace} /> : <Picture store={store} part={part} lesson={lesson} trace={trace} palette={palette} still={still} />}
             <SampleRow part={part} lesson={lesson} />
             <StepsPanel part={part} lesson={lesson} trace={trace} still={still} />
           </div>
           <ResultPanel part={part} lesson={lesson} result={result} hidden={hidden} />
         </div>
-        {dialog === "keys" && (
-          <Dialog title="Commands and keys" onClose={close}>
-            <Commands list={commands} onRun={(command) => { close(); command.run!(); }} />
-          </Dialog>
-        )}
+        {dialog === "keys" && <CommandList list={commands} onClose={close} />}
         {dialog === "python" && (
           <Dialog title="Copy as Python" onClose={close}>
             <Source ask={() => Promise.resolve({ ok: true, text: python() })} label="The question as Python">This builds an equal circuit in a fresh kernel, and asks it what is asked here.</Source>

@@ -2,6 +2,7 @@
 
 import { useState } from "react";
 import { useStore } from "zustand";
+import { NumberInput } from "../NumberInput";
 import type { Lesson, Mark, Variable } from "./lesson";
 import type { LabPart } from "./part";
 
@@ -19,14 +20,14 @@ export function MarksPanel({ part, lesson }: { part: LabPart; lesson: Lesson }) 
       <section className="pcb-side-section">
         <label className="pcb-lab-choice">
           <span>Circuit</span>
-          <select aria-label="Circuit" value={index} onChange={(event) => part.choose(Number(event.target.value))}>
+          <select aria-label="Circuit" value={index} onChange={(event) => part.choose(Number(event.currentTarget.value))}>
             {titles.map((title, i) => <option key={i} value={i}>{title}</option>)}
           </select>
         </label>
         {lesson.outputs.length > 1 && (
           <label className="pcb-lab-choice">
             <span>Output</span>
-            <select aria-label="Output" value={output} onChange={(event) => part.setOutput(Number(event.target.value))}>
+            <select aria-label="Output" value={output} onChange={(event) => part.setOutput(Number(event.currentTarget.value))}>
               {lesson.outputs.map((node, i) => <option key={i} value={i}>{lesson.nodes[node].name}</option>)}
             </select>
           </label>
@@ -47,7 +48,7 @@ export function MarksPanel({ part, lesson }: { part: LabPart; lesson: Lesson }) 
         </h3>
         <p className="pcb-muted">Click a value to observe it. Σ sums a variable out, ? asks for it, ~ is soft evidence.</p>
         {all.length > MOST_SHOWN && (
-          <input type="search" placeholder={`Find one of ${all.length} variables`} aria-label="Find a variable" value={query} onChange={(event) => setQuery(event.target.value)} />
+          <input type="search" placeholder={`Find one of ${all.length} variables`} aria-label="Find a variable" value={query} onChange={(event) => setQuery(event.currentTarget.value)} />
         )}
         {shown.map((variable) => <Row key={variable.name} part={part} variable={variable} mark={marks[variable.name]} />)}
         {all.length > shown.length && <p className="pcb-muted">{all.length - shown.length} more variables</p>}
@@ -81,7 +82,7 @@ function Row({ part, variable: { name, size }, mark }: { part: LabPart; variable
             <span>{v}</span>
             <input
               type="range" min={0} max={1} step={0.05} value={weight} aria-label={`likelihood of ${name} = ${v}`}
-              onChange={(event) => set({ kind: "soft", weights: mark.weights.map((old, i) => (i === v ? Number(event.target.value) : old)) })}
+              onChange={(event) => set({ kind: "soft", weights: mark.weights.map((old, i) => (i === v ? Number(event.currentTarget.value) : old)) })}
             />
             <output>{weight.toFixed(2)}</output>
           </label>
@@ -98,10 +99,9 @@ function Number_({ label, value, most, onChange }: { label: string; value: numbe
     else if (Number.isFinite(number) && (most === undefined || (Number.isInteger(number) && number >= 0 && number <= most))) onChange(number);
   };
   return (
-    <input
-      type="number" className="pcb-mark-value" aria-label={`${label} =`} placeholder={most === undefined ? "value" : `0…${most}`} value={value ?? ""}
-      min={most === undefined ? undefined : 0} max={most} step={most === undefined ? "any" : 1}
-      onChange={(event) => take(event.target.value)}
+    <NumberInput
+      className="pcb-mark-value" label={`${label} =`} placeholder={most === undefined ? "value" : `0…${most}`} value={value}
+      min={most === undefined ? undefined : 0} max={most} step={most === undefined ? "any" : 1} onText={take}
     />
   );
 }

@@ -1,11 +1,12 @@
 // The circuit with the pass on it: pans, zooms, walks by keys, and tells what a node's number is made of.
 
-import { useEffect, useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from "react";
+import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
 import { useStore } from "zustand";
-import { Zoom } from "../builder/overlay";
-import { reveal, toWorld, zoom, type Camera } from "../circuit/camera";
-import { useWheel } from "../circuit/CircuitPane";
-import { prepareCanvas, useFrame, useSize, type Size } from "../hooks";
+import { sorted } from "../format";
+import type { Size } from "../hooks";
+import type { Camera } from "../stage/camera";
+import { usePainting, usePan, useStage, useSurface, Zoom, zoomKey, type Point } from "../stage/stage";
+import { hoverBlocks, type Store } from "../store";
 import type { Palette } from "../theme";
 import type { Trace } from "./answers";
 import type { Lesson } from "./lesson";
@@ -13,13 +14,13 @@ import { paint, RADIUS } from "./paint";
 import type { LabPart } from "./part";
 import { stepOf } from "./steps";
 
-const DRAG_FROM = 4;
 const TRAVEL_MS = 420;
 const LARGEST = 1.5;
 /** The zoom buttons stand along the right edge. */
 const BUTTONS = 36;
 
 interface Props {
+  store: Store;
   part: LabPart;
   lesson: Lesson;
   trace: Trace | null;
@@ -27,70 +28,43 @@ interface Props {
   still: boolean;
 }
 
-export function Picture({ part, lesson, trace, palette, still }: Props) {
-  const frame = useRef<HTMLDivElement>(null);
-  const canvas = useRef<HTMLCanvasElement>(null);
-  const drag = useRef<{ x: number; y: number; moved: boolean } | null>(null);
+export function Picture({ store, part, lesson, trace, palette, still }: Props) {
+  const surface = useSurface();
+  const { canvas, frame, size } = surface;
   const { at, pass, node } = useStore(part.store);
-  const size = useSize(frame);
   const [moved, setCamera] = useState<Camera | null>(null);
-  const [hovered, setHovered] = useState<number | null>(null);
+  const [hovered, lit, setHovered] = useHovered(store, part, lesson);
   const travelled = useTravel(lesson, at, still);
   const wrong = useMemo(() => new Set(lesson.violations.map((violation) => violation.node)), [lesson]);
   useEffect(() => setCamera(null), [lesson]);
   const { placement } = lesson;
-  const camera = moved ?? fitted(placement, size);
-  const middle = { x: size.width / 2, y: size.height / 2 };
+  const stage = useStage({ surface, whole: fitted(placement, size), moved, setCamera, home: frame });
+  const { camera } = stage;
 
-  useFrame(() => {
-    const context = prepareCanvas(canvas.current, size);
-    if (!context) return;
-    const bad = getComputedStyle(canvas.current!).getPropertyValue("--pcb-bad").trim();
-    paint(context, { lesson, trace, pass, at, step: stepOf(lesson, at), camera, palette, node, hovered, travelled, wrong, bad, ...size });
+  usePainting(surface, (context, element) => {
+    const bad = getComputedStyle(element).getPropertyValue("--pcb-bad").trim();
+    paint(context, { lesson, trace, pass, at, step: stepOf(lesson, at), camera, palette, node, hovered: lit, travelled, wrong, bad, ...size });
   });
-  useWheel(frame, (factor, point) => setCamera(zoom(camera, factor, point)));
 
-  const pointOf = (event: PointerEvent) => {
-    const box = event.currentTarget.getBoundingClientRect();
-    return { x: event.clientX - box.left, y: event.clientY - box.top };
-  };
-  const under = (point: { x: number; y: number }): number | null => {
-    const world = toWorld(camera, point.x, point.y);
+  const under = (world: Point): number | null => {
     const reach = RADIUS + 5 / camera.scale;
     const found = lesson.nodes.findIndex((_, i) => Math.hypot(placement.x[i] - world.x, placement.y[i] - world.y) <= reach);
     return found < 0 ? null : found;
   };
-  const onPointerDown = (event: PointerEvent) => {
-    if ((event.target as Element).closest("button")) return;
-    event.currentTarget.setPointerCapture(event.pointerId);
-    drag.current = { ...pointOf(event), moved: false };
-  };
-  const onPointerMove = (event: PointerEvent) => {
-    const point = pointOf(event);
-    if (!drag.current) return setHovered(under(point));
-    const [dx, dy] = [point.x - drag.current.x, point.y - drag.current.y];
-    if (!drag.current.moved && Math.hypot(dx, dy) < DRAG_FROM) return;
-    drag.current = { ...point, moved: true };
-    setCamera({ ...camera, x: camera.x + dx, y: camera.y + dy });
-  };
-  const onPointerUp = (event: PointerEvent) => {
-    const clicked = drag.current !== null && !drag.current.moved;
-    drag.current = null;
-    if (clicked) part.set({ node: under(pointOf(event)) });
-  };
+  const pan = usePan(stage, {
+    hover: (world) => setHovered(world && under(world)),
+    click: (world) => part.set({ node: under(world) }),
+  });
   const walk = (by: number) => {
     const next = neighbour(lesson, node, by, stepOf(lesson, at).layer);
     part.set({ node: next });
-    setCamera(reveal(camera, { x: placement.x[next], y: placement.y[next] }, size));
+    stage.reveal({ x: placement.x[next], y: placement.y[next] });
   };
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     if (event.ctrlKey || event.metaKey || event.altKey || (event.target as Element).closest("button")) return;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") walk(event.key === "ArrowDown" ? 1 : -1);
-    else if (event.key === "+" || event.key === "=") setCamera(zoom(camera, 1.3, middle));
-    else if (event.key === "-") setCamera(zoom(camera, 1 / 1.3, middle));
-    else if (event.key === "0") setCamera(null);
     else if (event.key === "Escape") part.set({ node: null });
-    else return;
+    else if (!zoomKey(stage, event.key)) return;
     event.preventDefault();
     event.stopPropagation();
   };
@@ -102,17 +76,32 @@ export function Picture({ part, lesson, trace, palette, still }: Props) {
       role="application"
       aria-label={`The circuit, ${lesson.nodes.length} nodes. Left and right step, up and down choose a node, plus and minus zoom.`}
       data-home
+      data-lit={sorted(lit)}
       data-travelling={travelled < 1}
-      onPointerDown={onPointerDown}
-      onPointerMove={onPointerMove}
-      onPointerUp={onPointerUp}
-      onPointerLeave={() => setHovered(null)}
+      {...pan}
       onKeyDown={onKeyDown}
     >
       <canvas ref={canvas} className="pcb-canvas" />
-      <Zoom onZoom={(factor) => setCamera(zoom(camera, factor, middle))} onFit={() => setCamera(null)} />
+      <Zoom zoom={stage.zoom} fit={stage.fit} />
     </div>
   );
+}
+
+/** The node under the pointer, and those that are lit: it, and the circuit's block that is pointed at in another pane. */
+function useHovered(store: Store, part: LabPart, lesson: Lesson): [number | null, ReadonlySet<number>, (node: number | null) => void] {
+  const linked = useStore(part.store, (s) => s.linked && s.lesson === 0);
+  const blocks = useStore(store, (s) => s.hovered);
+  const [own, setOwn] = useState<number | null>(null);
+  const lit = useMemo(() => {
+    const found = new Set(own === null ? [] : [own]);
+    if (linked && blocks.size) lesson.nodes.forEach(({ block }, i) => blocks.has(block) && found.add(i));
+    return found;
+  }, [linked, blocks, own, lesson]);
+  const hover = (node: number | null) => {
+    setOwn(node);
+    if (linked) hoverBlocks(store, node === null ? [] : [lesson.nodes[node].block]);
+  };
+  return [own, lit, hover];
 }
 
 /** Everything, with room for words; small circuits are enlarged. */

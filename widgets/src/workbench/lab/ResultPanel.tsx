@@ -2,6 +2,7 @@
 
 import { useMemo } from "react";
 import { useStore } from "zustand";
+import { NumberInput } from "../NumberInput";
 import { best as bestOf, MOST_LISTED, samples as samplesOf, type Posterior, type Result, type Samples } from "./answers";
 import { valid, type Lesson } from "./lesson";
 import type { LabPart } from "./part";
@@ -142,8 +143,8 @@ function Drawn({ part, lesson, result }: { part: LabPart; lesson: Lesson; result
     <section className="pcb-side-section" aria-label="Samples">
       <h3>Samples</h3>
       <div className="pcb-lab-draw">
-        <label><span>Draw</span> <select aria-label="How many samples" value={count} onChange={(event) => part.set({ count: Number(event.target.value), samples: null })}>{COUNTS.map((n) => <option key={n} value={n}>{n.toLocaleString("en")}</option>)}</select></label>
-        <label><span>seed</span> <input type="number" aria-label="Seed" min={0} step={1} value={seed} onChange={(event) => part.set({ seed: Math.max(0, Math.floor(Number(event.target.value)) || 0), samples: null })} /></label>
+        <label><span>Draw</span> <select aria-label="How many samples" value={count} onChange={(event) => part.set({ count: Number(event.currentTarget.value), samples: null })}>{COUNTS.map((n) => <option key={n} value={n}>{n.toLocaleString("en")}</option>)}</select></label>
+        <label><span>seed</span> <NumberInput label="Seed" min={0} step={1} value={seed} onText={(text) => part.set({ seed: Math.max(0, Math.floor(Number(text)) || 0), samples: null })} /></label>
         <button type="button" className="pcb-primary" onClick={draw}>Draw</button>
       </div>
       {drawn && <Rows lesson={lesson} drawn={drawn} />}

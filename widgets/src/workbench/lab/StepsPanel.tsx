@@ -1,5 +1,6 @@
 // Below the picture: the scrubber, what the step says in equations, and the question before it.
 
+import { useLayoutEffect, useRef } from "react";
 import { useStore } from "zustand";
 import type { Trace } from "./answers";
 import type { Lesson } from "./lesson";
@@ -38,7 +39,7 @@ export function StepsPanel({ part, lesson, trace, still }: Props) {
         <button type="button" className="pcb-lab-play" onClick={() => play(part, still)} aria-label={state.playing ? "Pause" : "Play"} title={still ? "To the end: your system asks for less motion" : "Play or pause (Space)"}>{state.playing ? "❚❚" : "▶"}</button>
         <button type="button" disabled={state.at === last} onClick={() => forward(part, trace)} aria-label="One step on" title="One step on (→)">›</button>
         <button type="button" disabled={state.at === last} onClick={() => go(part, last)} aria-label="To the end" title="To the end (End)">»</button>
-        <input type="range" min={0} max={last} value={state.at} aria-label="Step" aria-valuetext={stepTitle(lesson, state)} onChange={(event) => slide(Number(event.target.value))} />
+        <input type="range" min={0} max={last} value={state.at} aria-label="Step" aria-valuetext={stepTitle(lesson, state)} onChange={(event) => slide(Number(event.currentTarget.value))} />
         <strong>{stepTitle(lesson, state)}</strong>
       </div>
       <div className="pcb-lab-said" tabIndex={0} role="region" aria-label="Equations">
@@ -98,13 +99,15 @@ function Quiz({ part, lesson, asked, trace }: { part: LabPart; lesson: Lesson; a
   const { score } = part.state;
   const { question, chosen } = asked;
   const picked = chosen === null ? null : question.options[chosen];
+  const first = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => first.current?.focus(), [question]);
   return (
     <div className="pcb-lab-quiz" role="group" aria-label="Predict first" data-node={question.node}>
       <p><b>Predict first.</b> {question.text}</p>
       <div className="pcb-row">
         {question.options.map((option, k) => (
           <button
-            key={option.text} type="button" autoFocus={k === 0 && chosen === null} data-right={picked?.right && option.right ? "yes" : undefined}
+            key={option.text} type="button" ref={k === 0 ? first : undefined} data-right={picked?.right && option.right ? "yes" : undefined}
             aria-pressed={k === chosen} disabled={picked?.right === true && k !== chosen} onClick={() => answer(part, k)}
           >
             {option.text}

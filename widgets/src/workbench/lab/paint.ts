@@ -1,7 +1,7 @@
 // Draws a pass on the circuit: values under the nodes that were reached, flows as widths, paths and dice.
 
 import { trace as shape, SYMBOL } from "../circuit/draw";
-import type { Camera } from "../circuit/camera";
+import type { Camera } from "../stage/camera";
 import type { Palette } from "../theme";
 import type { Pass, Trace } from "./answers";
 import type { Lesson } from "./lesson";
@@ -22,7 +22,7 @@ export interface Picture {
   camera: Camera;
   palette: Palette;
   node: number | null;
-  hovered: number | null;
+  hovered: ReadonlySet<number>;
   /** 0 … 1 while numbers travel along the edges; 1 at rest. */
   travelled: number;
   wrong: ReadonlySet<number>;
@@ -141,7 +141,7 @@ function nodes(context: CanvasRenderingContext2D, picture: Picture, seen: number
     context.globalAlpha = 1;
     const current = layer[i] === step.layer;
     if (picture.wrong.has(i)) ring(context, picture, i, picture.bad, []);
-    if (i === picture.node || i === picture.hovered) ring(context, picture, i, palette.accent, i === picture.node ? [] : [3, 3]);
+    if (i === picture.node || picture.hovered.has(i)) ring(context, picture, i, palette.accent, i === picture.node ? [] : [3, 3]);
     else if (current && !picture.wrong.has(i)) ring(context, picture, i, palette.foreground, [4, 3]);
     if (camera.scale < 0.24) continue;
     context.fillStyle = reached && !aside ? palette.background : palette.kinds[kind];

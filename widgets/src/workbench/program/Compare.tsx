@@ -115,11 +115,11 @@ function Chooser({ name, way, onWay, choices }: { name: string; way: Way; onWay:
     <span className="pcb-chooser">
       <label>
         blocks of{" "}
-        <select aria-label={`Block size, ${name}`} value={way.tile} onChange={(event) => onWay({ ...way, tile: Number(event.target.value) })}>
+        <select aria-label={`Block size, ${name}`} value={way.tile} onChange={(event) => onWay({ ...way, tile: Number(event.currentTarget.value) })}>
           {choices.tiles.map((tile) => <option key={tile} value={tile}>{tile}</option>)}
         </select>
       </label>
-      <select aria-label={`Precision, ${name}`} value={way.precision} onChange={(event) => onWay({ ...way, precision: event.target.value })}>
+      <select aria-label={`Precision, ${name}`} value={way.precision} onChange={(event) => onWay({ ...way, precision: event.currentTarget.value })}>
         {choices.precisions.map((precision) => <option key={precision}>{precision}</option>)}
       </select>
     </span>

@@ -26,11 +26,11 @@ export function Kernels({ part, layer }: { part: ProgramPart; layer: Layer }) {
       <div className="pcb-map-tools">
         <label>
           for{" "}
-          <select aria-label="GPU" value={target} onChange={(event) => setTarget(Number(event.target.value))}>
+          <select aria-label="GPU" value={target} onChange={(event) => setTarget(Number(event.currentTarget.value))}>
             {choices.targets.map(({ capability, gpu }) => <option key={capability} value={capability}>sm_{capability} ({gpu})</option>)}
           </select>
         </label>
-        <select aria-label="Precision" value={precision} onChange={(event) => setPrecision(event.target.value)}>
+        <select aria-label="Precision" value={precision} onChange={(event) => setPrecision(event.currentTarget.value)}>
           {choices.precisions.map((name) => <option key={name}>{name}</option>)}
         </select>
         <button type="button" className="pcb-primary" disabled={running || choices.why !== ""} onClick={() => void part.ask("compile", { layer: layer.index, target, precision })}>Compile</button>

@@ -1,11 +1,15 @@
 // One line a layer, the top of the circuit first: what runs it, how large it is, and what of it is padding.
 
-import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import { useStore } from "zustand";
 import { Glyph } from "../circuit/CircuitPane";
 import { bytes, count, percent } from "../format";
+import { layersOf } from "../layers";
 import type { Layer, Program } from "../protocol";
+import { hoverBlocks, type Store } from "../store";
 
 interface Props {
+  store: Store;
   program: Program;
   /** The layer that was chosen, and the one whose map is open. */
   selected: number | null;
@@ -25,11 +29,12 @@ const HEADS: [string, string, boolean?][] = [
   ["TC", "Tensor Cores: whether the products can run there"],
 ];
 
-export function LayerStrip({ program, selected, shown, onSelect }: Props) {
+export function LayerStrip({ store, program, selected, shown, onSelect }: Props) {
   const body = useRef<HTMLTableSectionElement>(null);
   const most = Math.max(1, ...program.layers.map((layer) => layer.flops));
   const largest = Math.max(1, ...program.layers.map((layer) => layer.parameter_bytes + layer.value_bytes));
   const layers = [...program.layers].reverse();
+  const lit = useLit(store, program);
   const [high, setHigh] = useState(27);
   const [top, setTop] = useState(0);
   const first = Math.max(0, Math.min(Math.floor(top / high) - SPARE, layers.length - WINDOW));
@@ -46,7 +51,7 @@ export function LayerStrip({ program, selected, shown, onSelect }: Props) {
     const least = (at + 2) * high - strip.clientHeight;
     strip.scrollTop = Math.min(at * high, Math.max(strip.scrollTop, Math.ceil(least / high) * high));
   }, [shown, program, high]);
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     const buttons = [...body.current!.querySelectorAll<HTMLElement>("button")];
@@ -72,6 +77,8 @@ export function LayerStrip({ program, selected, shown, onSelect }: Props) {
               at={first + i + 2}
               selected={layer.index === selected}
               shown={layer.index === shown}
+              lit={lit.has(layer.index)}
+              onHover={(on) => hoverBlocks(store, on ? layer.blocks : [])}
               onSelect={() => onSelect(layer.index)}
             />
           ))}
@@ -80,6 +87,14 @@ export function LayerStrip({ program, selected, shown, onSelect }: Props) {
       </table>
     </div>
   );
+}
+
+/** Layers that hold what the pointer is on, in whichever pane. */
+function useLit(store: Store, program: Program): ReadonlySet<number | undefined> {
+  const hovered = useStore(store, (s) => s.hovered);
+  const circuit = useStore(store, (s) => s.circuit);
+  const layerOf = useMemo(() => layersOf(program, circuit), [program, circuit]);
+  return useMemo(() => new Set([...hovered].map((block) => layerOf.get(block))), [hovered, layerOf]);
 }
 
 /** Rows that are not drawn: an HMM of 4,096 steps has as many layers. */
@@ -109,16 +124,21 @@ interface RowProps {
   largest: number;
   selected: boolean;
   shown: boolean;
+  lit: boolean;
+  onHover: (on: boolean) => void;
   onSelect: () => void;
 }
 
-function Row({ layer, at, most, largest, selected, shown, onSelect }: RowProps) {
+function Row({ layer, at, most, largest, selected, shown, lit, onHover, onSelect }: RowProps) {
   const total = layer.parameter_bytes + layer.value_bytes;
   const sizes = `${bytes(layer.parameter_bytes)} of parameters, ${bytes(layer.value_bytes)} of values and flows a sample`;
   const { eligible, reason } = layer.tensor_cores;
   const whole = `${percent(layer.tile_padding)} if whole tiles of ${layer.tile_size} × ${layer.tile_size} were stored`;
   return (
-    <tr aria-rowindex={at} aria-selected={selected} data-layer={layer.index} data-shown={shown} onClick={onSelect}>
+    <tr
+      aria-rowindex={at} aria-selected={selected} data-layer={layer.index} data-shown={shown} data-lit={lit}
+      onClick={onSelect} onPointerEnter={() => onHover(true)} onPointerLeave={() => onHover(false)}
+    >
       <th scope="row">
         <button
           type="button"

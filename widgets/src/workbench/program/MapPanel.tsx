@@ -3,7 +3,9 @@
 import { useEffect, type Ref } from "react";
 import { useStore } from "zustand";
 import { percent } from "../format";
+import { NumberInput } from "../NumberInput";
 import type { Layer } from "../protocol";
+import type { Store } from "../store";
 import type { Palette } from "../theme";
 import { MapTable } from "./MapTable";
 import { MapView, type MapControls } from "./MapView";
@@ -11,6 +13,7 @@ import { colorOf } from "./paint";
 import { MODES, type MapInfo, type Mode, type ProgramPart, type ProgramState } from "./part";
 
 interface Props {
+  store: Store;
   part: ProgramPart;
   layer: Layer;
   block: number;
@@ -29,7 +32,7 @@ const MEANS: Record<Mode, string> = {
   padding: "Cells that are stored and multiplied, and hold no edge",
 };
 
-export function MapPanel({ part, layer, block, palette, table, controls, onBlock, onPin, onUnpin }: Props) {
+export function MapPanel({ store, part, layer, block, palette, table, controls, onBlock, onPin, onUnpin }: Props) {
   const state = useStore(part.store);
   useEffect(() => {
     if (layer.kind === "sum") void part.show(layer.index, block);
@@ -50,7 +53,7 @@ export function MapPanel({ part, layer, block, palette, table, controls, onBlock
         {layer.groups > 1 && (
           <label>
             Block{" "}
-            <input type="number" min={1} max={layer.groups} value={block + 1} onChange={(event) => onBlock(Math.max(0, Math.min(layer.groups - 1, Number(event.target.value) - 1)))} />
+            <NumberInput min={1} max={layer.groups} value={block + 1} onText={(text) => onBlock(Math.max(0, Math.min(layer.groups - 1, Number(text) - 1)))} />
             {" "}of {layer.groups.toLocaleString("en")}
           </label>
         )}
@@ -69,7 +72,7 @@ export function MapPanel({ part, layer, block, palette, table, controls, onBlock
         <p className="pcb-empty">Reading the weights …</p>
       ) : (
         <>
-          {table ? <MapTable part={part} map={map} /> : <MapView {...{ part, map, palette, controls, onPin, onUnpin }} />}
+          {table ? <MapTable part={part} map={map} /> : <MapView {...{ store, part, map, palette, controls, onPin, onUnpin }} />}
           <Legend {...{ state, map, palette }} />
         </>
       )}
@@ -94,7 +97,7 @@ function Legend({ state, map, palette }: { state: ProgramState; map: MapInfo; pa
       <span>{valued ? `≤ ${least.toPrecision(2)}` : "0 %"}</span>
       <i style={{ background: ramp }} aria-hidden="true" />
       <span>{valued ? largest.toPrecision(3) : "100 %"}</span>
-      <span className="pcb-muted">{about}</span>
+      <span className="pcb-muted" title={about}>{about}</span>
     </p>
   );
 }

@@ -1,13 +1,14 @@
 // The weight map: a canvas that pans, zooms, names what is under the pointer or the cursor, and is driven by keys alone.
 
-import { useEffect, useImperativeHandle, useMemo, useRef, useState, type Ref } from "react";
+import { useEffect, useImperativeHandle, useLayoutEffect, useMemo, useRef, useState, type Ref } from "react";
 import { useStore } from "zustand";
-import { useWheel } from "../circuit/CircuitPane";
-import { prepareCanvas, useFrame, useSize } from "../hooks";
+import { usePainting, useSurface, useWheel, Zoom, type Point } from "../stage/stage";
+import { hoverBlocks, type Store } from "../store";
 import type { Palette } from "../theme";
+import { blocksAt, spansOf } from "./links";
 import { fitView, keepInside, levelOf, pixelAt, tilesInView, WRITTEN, type TileAt } from "./lod";
 import { useProbe, useTiles, useWritten } from "./mapData";
-import { useHands, type Cell, type Point } from "./mapHands";
+import { useHands, type Cell } from "./mapHands";
 import { covers, paint } from "./paint";
 import type { MapInfo, ProgramPart } from "./part";
 import { placeText } from "./words";
@@ -18,6 +19,7 @@ export interface MapControls {
 }
 
 interface Props {
+  store: Store;
   part: ProgramPart;
   map: MapInfo;
   palette: Palette;
@@ -26,18 +28,23 @@ interface Props {
   onUnpin: () => void;
 }
 
-export function MapView({ part, map, palette, controls, onPin, onUnpin }: Props) {
-  const frame = useRef<HTMLDivElement>(null);
-  const canvas = useRef<HTMLCanvasElement>(null);
+export function MapView({ store, part, map, palette, controls, onPin, onUnpin }: Props) {
+  const surface = useSurface();
+  const { canvas, frame, size } = surface;
   const frames = useRef(0);
-  const size = useSize(frame);
   const state = useStore(part.store);
-  const [hovered, setHovered] = useState<Point | null>(null);
+  const [hovered, setPoint] = useState<Point | null>(null);
+  const lit = useStore(store, (s) => s.hovered);
   const [cursor, setCursor] = useState<Cell | null>(null);
   const view = useMemo(() => (state.view ? keepInside(state.view, map, size) : fitView(map, size)), [state.view, map, size]);
   const level = levelOf(view.scale, map.levels);
 
   useEffect(() => setCursor(null), [map]);
+  const setHovered = (point: Point | null) => {
+    setPoint(point);
+    const at = point && pixelAt(view, point, map);
+    hoverBlocks(store, at ? blocksAt(map, at) : []);
+  };
   const wanted = useMemo(() => tilesInView(view, size, map, level), [view, size, map, level]);
   const rev = part.valueRev();
   useTiles(part, wanted, size, rev, state.mode);
@@ -48,12 +55,13 @@ export function MapView({ part, map, palette, controls, onPin, onUnpin }: Props)
   const pin = state.pin?.layer === map.layer && state.pin.block === map.block ? state.pin : null;
   const written = view.scale < WRITTEN || covers(numbers, view, size, map, state.mode, state.rev);
   const settled = size.width > 0 && written && part.tiles.settled(part.mapKey(), wanted, rev);
-  useFrame(() => {
-    const context = prepareCanvas(canvas.current, size);
-    if (!context) return;
-    paint(context, { map, mode: state.mode, view, size, palette, tiles: part.tiles, key: part.mapKey(), marked, pin, numbers }, window.devicePixelRatio || 1);
-    canvas.current!.dataset.frames = String(++frames.current);
-    canvas.current!.dataset.settled = String(settled);
+  useLayoutEffect(() => {
+    if (!settled && canvas.current) canvas.current.dataset.settled = "false"; // at once; true only once it is painted
+  });
+  usePainting(surface, (context, element) => {
+    paint(context, { map, mode: state.mode, view, size, palette, tiles: part.tiles, key: part.mapKey(), marked, pin, numbers, lit }, window.devicePixelRatio || 1);
+    element.dataset.frames = String(++frames.current);
+    element.dataset.settled = String(settled);
   });
 
   const hands = useHands({ view, size, map, state, cursor, setCursor, setHovered, setView: (next) => part.setView(next), onPin, onUnpin });
@@ -79,16 +87,14 @@ export function MapView({ part, map, palette, controls, onPin, onUnpin }: Props)
           data-rev={state.rev}
           data-level={level}
           data-view={`${view.x},${view.y},${view.scale}`}
+          data-lit-rows={lit.has(map.parent)}
+          data-lit={spansOf(map, lit).map(([from, to]) => `${from}-${to}`).join(" ")}
           data-tick={state.tick}
           data-requested={state.requested}
           data-cells={numbers && view.scale >= WRITTEN ? numbers.height * numbers.width : 0}
           {...hands.events}
         />
-        <div className="pcb-zoom">
-          <button type="button" onClick={() => zoom(1.6)} aria-label="Zoom in" title="Zoom in (+)">+</button>
-          <button type="button" onClick={() => zoom(1 / 1.6)} aria-label="Zoom out" title="Zoom out (-)">−</button>
-          <button type="button" onClick={fit} aria-label="Fit the map" title="Fit (0)">⤢</button>
-        </div>
+        <Zoom zoom={zoom} fit={fit} what="map" step={1.6} />
       </div>
       <figcaption
         className="pcb-probe"

@@ -1,9 +1,9 @@
 // The compiled layout: a line a layer, the chosen layer's weights and reasons beside it, and beneath where memory goes.
 
-import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useId, useMemo, useRef, useState } from "react";
 import { useStore } from "zustand";
-import { keyOf } from "../builder/commands";
-import { Commands, Dialog, Source } from "../builder/Dialogs";
+import { runKey } from "../commands";
+import { CommandList, Dialog, Source } from "../Dialog";
 import { percent, plural } from "../format";
 import { useKeptFocus } from "../hooks";
 import { Pane } from "../Pane";
@@ -99,16 +99,6 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
       }),
     [part, store, program, shown, block],
   );
-  const onKeyDown = (event: KeyboardEvent) => {
-    const target = event.target as HTMLElement;
-    if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
-    const key = keyOf(event);
-    const command = commands.find((each) => each.run && each.keys.includes(key));
-    if (!command) return;
-    event.preventDefault();
-    event.stopPropagation();
-    command.run!();
-  };
   const tools = (
     <>
       <button type="button" aria-pressed={table} onClick={() => setTable(!table)} title="The map as a table (V)">Table</button>
@@ -118,16 +108,16 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
   );
   const place = () => ({ at: layer?.kind === "sum" ? { layer: layer.index, block, row: part.state.pin?.row ?? null, col: part.state.pin?.col ?? null } : null });
   return (
-    <div className="pcb-program-keys" onKeyDown={onKeyDown}>
-      <Pane name="program" title="Compiled layout" summary={summary} tools={tools}>
+    <div className="pcb-program-keys" onKeyDown={(event) => void runKey(event, commands)}>
+      <Pane name="program" title="Compiled layout" summary={summary} tools={tools} listed>
         <div className="pcb-program" ref={body} data-layers={program.layers.length}>
-          <LayerStrip program={program} selected={selected} shown={shown} onSelect={(index) => selectLayer(store, index === selected ? null : index)} />
+          <LayerStrip store={store} program={program} selected={selected} shown={shown} onSelect={(index) => selectLayer(store, index === selected ? null : index)} />
           {layer && (
             <section className="pcb-detail" data-detail={layer.index} aria-label={`Layer ${layer.index}`}>
               <Tabs panel={panel} layer={layer.index} kind={layer.kind} kernel={layer.kernel} tab={tab} onTab={setTab} />
               <div className="pcb-tab-body" role="tabpanel" id={panel} aria-label={TABS[tab]}>
                 {tab === "weights" && (
-                  <MapPanel {...{ part, layer, block, palette, table, controls }} onBlock={(next) => setChosen({ layer: layer.index, block: next })} onPin={(row, col) => void pin(row, col)} onUnpin={unpin} />
+                  <MapPanel {...{ store, part, layer, block, palette, table, controls }} onBlock={(next) => setChosen({ layer: layer.index, block: next })} onPin={(row, col) => void pin(row, col)} onUnpin={unpin} />
                 )}
                 {tab === "why" && <Why layer={layer} program={program} />}
                 {tab === "kernels" && <Kernels part={part} layer={layer} />}
@@ -137,13 +127,10 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
           )}
           <MemoryRuler memory={program.memory} />
         </div>
-        {dialog && (
-          <Dialog title={dialog === "commands" ? "Commands and keys" : "Copy as Python"} onClose={() => setDialog(null)}>
-            {dialog === "commands" ? (
-              <Commands list={commands} onRun={(command) => { setDialog(null); command.run!(); }} />
-            ) : (
-              <Source ask={() => part.ask("source", place())} label="The layout as Python">This compiles an equal program, and looks at the same block.</Source>
-            )}
+        {dialog === "commands" && <CommandList list={commands} onClose={() => setDialog(null)} />}
+        {dialog === "source" && (
+          <Dialog title="Copy as Python" onClose={() => setDialog(null)}>
+            <Source ask={() => part.ask("source", place())} label="The layout as Python">This compiles an equal program, and looks at the same block.</Source>
           </Dialog>
         )}
       </Pane>

@@ -16,7 +16,7 @@ interface TabsProps {
 export function Tabs({ panel, layer, kind, kernel, tab, onTab }: TabsProps) {
   const list = useRef<HTMLDivElement>(null);
   const names = Object.keys(TABS) as Tab[];
-  const onKeyDown = (event: KeyboardEvent) => {
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!by) return;
     const next = names[(names.indexOf(tab) + by + names.length) % names.length];

@@ -1,6 +1,6 @@
 // Every command of the compiled layout with its keys: the key handler and the list under `?` and Ctrl+K read this table.
 
-import type { Command } from "../builder/commands";
+import type { Command } from "../commands";
 import type { MapControls } from "./MapView";
 import { MODES, type ProgramPart } from "./part";
 

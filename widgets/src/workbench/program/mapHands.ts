@@ -2,13 +2,9 @@
 
 import { useRef, type KeyboardEvent, type PointerEvent } from "react";
 import type { Size } from "../hooks";
+import { pointIn, type Point } from "../stage/stage";
 import { cellsInView, keepInside, pixelAt, revealCell, zoomView, type View } from "./lod";
 import type { MapInfo, ProgramState } from "./part";
-
-export interface Point {
-  x: number;
-  y: number;
-}
 
 export interface Cell {
   row: number;
@@ -44,12 +40,12 @@ export function useHands(surface: Surface) {
   const zoom = (factor: number, at = about()) => setView(zoomView(view, factor, at, map, size));
   const fit = () => setView(null);
 
-  const onPointerDown = (event: PointerEvent) => {
+  const onPointerDown = (event: PointerEvent<HTMLElement>) => {
     event.currentTarget.setPointerCapture(event.pointerId);
-    drag.current = { ...pointOf(event), moved: false };
+    drag.current = { ...pointIn(event), moved: false };
   };
-  const onPointerMove = (event: PointerEvent) => {
-    const point = pointOf(event);
+  const onPointerMove = (event: PointerEvent<HTMLElement>) => {
+    const point = pointIn(event);
     const start = drag.current;
     if (!start) return setHovered(point);
     const [dx, dy] = [point.x - start.x, point.y - start.y];
@@ -58,20 +54,15 @@ export function useHands(surface: Surface) {
     setHovered(null);
     setView(keepInside({ ...view, x: view.x + dx, y: view.y + dy }, map, size));
   };
-  const onPointerUp = (event: PointerEvent) => {
-    const click = drag.current && !drag.current.moved ? pointOf(event) : null;
+  const onPointerUp = (event: PointerEvent<HTMLElement>) => {
+    const click = drag.current && !drag.current.moved ? pointIn(event) : null;
     drag.current = null;
     if (!click || !pixelAt(view, click, map)) return;
     const cell = cellAt(click);
     setCursor(cell);
     onPin(cell.row, cell.col);
   };
-  return { zoom, fit, events: { onPointerDown, onPointerMove, onPointerUp, onPointerLeave: () => setHovered(null), onDoubleClick: fit, onKeyDown: keysOf(surface) } };
-}
-
-function pointOf(event: PointerEvent): Point {
-  const box = event.currentTarget.getBoundingClientRect();
-  return { x: event.clientX - box.left, y: event.clientY - box.top };
+  return { zoom, fit, events: { onPointerDown, onPointerMove, onPointerUp, onPointerLeave: () => setHovered(null), onDblClick: fit, onKeyDown: keysOf(surface) } };
 }
 
 function keysOf({ view, size, map, state, cursor, setCursor, setHovered, setView, onPin, onUnpin }: Surface) {
@@ -89,7 +80,7 @@ function keysOf({ view, size, map, state, cursor, setCursor, setHovered, setView
   };
   const pan = (down: number, right: number) =>
     setView(keepInside({ ...view, x: view.x - (right * size.width) / 2, y: view.y - (down * size.height) / 2 }, map, size));
-  return (event: KeyboardEvent) => {
+  return (event: KeyboardEvent<HTMLElement>) => {
     const arrow = ARROWS[event.key];
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (arrow) (event.shiftKey ? pan : walk)(...arrow);

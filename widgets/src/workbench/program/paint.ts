@@ -2,6 +2,7 @@
 
 import type { Size } from "../hooks";
 import type { Palette } from "../theme";
+import { spansOf } from "./links";
 import { cellsInView, levelOf, SIDE, tilesInView, WRITTEN, type Region, type View } from "./lod";
 import type { MapInfo, Mode, Numbers } from "./part";
 import type { Tile, TileCache } from "./tiles";
@@ -21,6 +22,8 @@ export interface Picture {
   marked: { level: number; row: number; col: number } | null;
   pin: { row: number; col: number } | null;
   numbers: Numbers | null;
+  /** Blocks under the pointer, in whichever pane. */
+  lit: ReadonlySet<number>;
 }
 
 export function colorOf(mode: Mode, palette: Palette): string {
@@ -49,10 +52,12 @@ export function paint(context: CanvasRenderingContext2D, picture: Picture, ratio
   if (map.tile * view.scale >= LINED && map.tile > 1) lines(context, picture, map.tile, palette.muted, 0.35);
   if (view.scale >= WRITTEN / 2) lines(context, picture, 1, palette.muted, 0.25);
   if (view.scale >= WRITTEN) write(context, picture);
+  for (const [from, to] of spansOf(map, picture.lit)) band(context, picture, from, to);
   if (picture.pin) outline(context, picture, { level: 0, ...picture.pin }, palette.foreground, 3);
   if (picture.marked) outline(context, picture, picture.marked, palette.accent, 1.5);
-  context.strokeStyle = palette.muted;
-  context.lineWidth = 1;
+  const own = picture.lit.has(map.parent);
+  context.strokeStyle = own ? palette.accent : palette.muted;
+  context.lineWidth = own ? 3 : 1;
   context.strokeRect(frame.x + 0.5, frame.y + 0.5, frame.width - 1, frame.height - 1);
   context.restore();
 }
@@ -95,6 +100,16 @@ function imageOf(tile: Tile, color: string): HTMLCanvasElement {
 
 export function opacity(shade: number): number {
   return shade === 0 ? 0 : Math.round(30 + (225 * shade) / 255);
+}
+
+/** The columns of a child that is pointed at: a bar along the edge, and a tint where that hides nothing one is reading. */
+function band(context: CanvasRenderingContext2D, { map, view, palette, marked }: Picture, from: number, to: number): void {
+  const [left, right] = [view.x + from * view.scale, view.x + to * view.scale];
+  context.fillStyle = palette.accent;
+  context.globalAlpha = marked ? 0 : 0.14;
+  context.fillRect(left, view.y, right - left, map.rows * view.scale);
+  context.globalAlpha = 1;
+  context.fillRect(left, Math.max(0, view.y), right - left, 3);
 }
 
 function lines(context: CanvasRenderingContext2D, { map, view, size }: Picture, step: number, color: string, alpha: number): void {

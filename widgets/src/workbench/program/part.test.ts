@@ -14,7 +14,7 @@ const settled = () => new Promise((resolve) => setTimeout(resolve));
 
 async function opened(layer = 2, block = 0): Promise<void> {
   const done = part.show(layer, block);
-  part.receive({ kind: "open", ask: last().ask, ok: true, layer, block, rows: 300, cols: 700, levels: 3, side: 256, tile: 32, edges: 9, padding: 0, decades: 4, labels: [] }, []);
+  part.receive({ kind: "open", ask: last().ask, ok: true, layer, block, rows: 300, cols: 700, levels: 3, side: 256, tile: 32, edges: 9, padding: 0, decades: 4, labels: [], parent: 0, children: [] }, []);
   await done;
 }
 
@@ -30,7 +30,7 @@ describe("maps", () => {
     const first = part.show(3, 0);
     const earlier = last();
     const second = part.show(4, 1);
-    const answer = { ok: true, rows: 1, cols: 1, levels: 1, decades: 4, labels: [] };
+    const answer = { ok: true, rows: 1, cols: 1, levels: 1, decades: 4, labels: [], parent: 0, children: [] };
     part.receive({ ...answer, kind: "open", ask: last().ask, layer: 4, block: 1 }, []);
     part.receive({ ...answer, kind: "open", ask: earlier.ask, layer: 3, block: 0 }, []);
     await Promise.all([first, second]);

@@ -20,6 +20,9 @@ export interface MapInfo extends Matrix {
   padding: number;
   decades: number;
   labels: string[];
+  /** Id of the sum whose weights these are, and its children from the left: id, and how many columns are theirs. */
+  parent: number;
+  children: [number, number][];
 }
 
 export interface Choices {

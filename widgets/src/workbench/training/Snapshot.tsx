@@ -28,7 +28,7 @@ export function Snapshot({ store, step, last }: Props) {
         aria-label="Snapshot file"
         placeholder={`snapshot-step-${step}.pcb`}
         value={path}
-        onChange={(event) => setPath(event.target.value)}
+        onChange={(event) => setPath(event.currentTarget.value)}
       />
       <span className={last.state === "failed" ? "pcb-notice" : "pcb-muted"} role="status">
         {last.text}
