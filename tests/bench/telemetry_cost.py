@@ -141,9 +141,8 @@ def report(pairs: list[dict[bool, dict[str, float]]], options: argparse.Namespac
 
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
     print(f"{platform.processor() or platform.machine()}, {options.threads} threads, torch {torch.__version__}, {day}")
-    print(
-        f"load {os.getloadavg()[0]:.1f}; hidden Chow-Liu tree, 784 pixels, K={options.latents}, batch {options.batch}; {len(pairs)} pairs\n"
-    )
+    print(f"load {os.getloadavg()[0]:.1f}; {len(pairs)} pairs of stretches, medians")
+    print(f"hidden Chow-Liu tree, 784 pixels, K={options.latents}, batch {options.batch}\n")
     print("| dashboard | step | of it CPU | report | publisher |\n|---|---|---|---|---|")
     for watched in (False, True):
         times = " | ".join(f"{1e3 * median(watched, what):.2f} ms" for what in ("step", "cpu"))
