@@ -1,5 +1,6 @@
 """Learning: EM on all rows or on batches, gradients, schedules, and the loop with its events, checkpoints and handle."""
 
+from .checkpoint import saved_events
 from .em import EMStep, full_batch_em, mini_batch_em
 from .events import KINDS, Event
 from .fit import fit
@@ -26,4 +27,5 @@ __all__ = [
     "fit",
     "full_batch_em",
     "mini_batch_em",
+    "saved_events",
 ]

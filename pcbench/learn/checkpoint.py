@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,22 @@ def load(path: Path, plan: Plan) -> tuple[Position, EventLog]:
         _require_same(path, plan, meta)
         return _position(path, plan, tensors, meta), EventLog(_unpack_events(tensors, meta), meta["elapsed"])
     except (KeyError, IndexError, AttributeError, ParameterError, RuntimeError) as error:
+        raise FileFormatError(f"{path} is corrupt: {type(error).__name__}: {error}") from None
+
+
+def saved_events(path: str | os.PathLike[str]) -> list[Event]:
+    """What the run in a checkpoint had reported, oldest first; nothing of its circuit or data is needed.
+
+    Raises:
+        FileFormatError: when the file is no checkpoint, or corrupt.
+        OSError: when it cannot be opened.
+    """
+    tensors, meta = load_state(Path(path))
+    if meta.get("kind") != KIND:
+        raise FileFormatError(f"{path} holds no training checkpoint but {meta.get('kind')!r}")
+    try:
+        return _unpack_events(tensors, meta)
+    except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} is corrupt: {type(error).__name__}: {error}") from None
 
 

@@ -190,6 +190,11 @@ class Run:
         return self._machine.use
 
     @property
+    def device(self) -> str:
+        """Where it computes, such as ``"cpu"`` or ``"cuda:0"``."""
+        return str(self._machine.device)
+
+    @property
     def why_slow(self) -> str:
         """One sentence on what holds the last steps back, with a number that says whether it was measured or estimated; an
         empty text before there are enough steps. From the first second on it knows how busy the machine is, too."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import torch
+
 from ..compile import Program
 from .clock import StepClock
 from .gpu_use import GpuMeter, GpuUse
@@ -40,6 +42,11 @@ class MachineMeter:
             self._metrics = self.use.metrics()
             self._due = time.monotonic() + self._interval
         return self._metrics
+
+    @property
+    def device(self) -> torch.device:
+        """Whose use is read."""
+        return self._program.device
 
     @property
     def totals(self) -> dict[str, Any]:

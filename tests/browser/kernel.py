@@ -31,6 +31,10 @@ class Kernel:
         """Executes code and gives what it prints; an exception there is one here."""
         return execute(self._client, code, limit)
 
+    def start(self, code: str) -> None:
+        """Executes code without waiting for its end."""
+        self._client.execute(code)
+
     def value(self, expression: str) -> Any:
         """An expression's value, through JSON."""
         return json.loads(self.run(f"import json\nprint(json.dumps({expression}))"))

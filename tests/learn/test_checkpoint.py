@@ -10,7 +10,7 @@ import torch
 
 from pcbench.errors import DataError, FileFormatError, OptionError
 from pcbench.io import load_state, save_state
-from pcbench.learn import EM, Cosine, Gradient, MiniBatchEM, Run, fit
+from pcbench.learn import EM, Cosine, Gradient, MiniBatchEM, Run, fit, saved_events
 
 from .small import LEAVES, chain, rows
 
@@ -165,3 +165,25 @@ def test_interrupt_in_the_middle_of_a_save_leaves_the_old_file(tmp_path, monkeyp
     else:
         assert run.epoch == 3
     assert_same(fit(circuit, **given), fit(circuit, resume=path, **given))
+
+
+def test_what_a_run_reported_is_read_without_its_circuit(tmp_path):
+    path = tmp_path / "run.ckpt"
+    run = fit(chain(), checkpoint=path, **options("bernoulli", METHODS[1]))
+    saved = saved_events(path)
+    assert saved == run.events()[: len(saved)]
+    assert sum(event.kind == "step" for event in saved) == run.step
+    other = tmp_path / "other.ckpt"
+    save_state(other, {}, {"kind": "something else"})
+    with pytest.raises(FileFormatError, match="no training checkpoint but 'something else'"):
+        saved_events(other)
+    tensors, meta = load_state(path)
+    for broken in ("events.place", "events.time", "events.metrics"):
+        save_state(other, {name: tensor for name, tensor in tensors.items() if name != broken}, meta)
+        with pytest.raises(FileFormatError, match="corrupt"):
+            saved_events(other)
+    save_state(other, {**tensors, "events.time": tensors["events.time"][:-1]}, meta)
+    with pytest.raises(FileFormatError, match="corrupt"):
+        saved_events(other)
+    with pytest.raises(FileNotFoundError):
+        saved_events(tmp_path / "nothing.ckpt")

@@ -136,6 +136,25 @@ def test_fit_reports_its_machine(monkeypatch):
     assert run.machine_use.source == "estimated"
 
 
+def test_fit_reports_what_a_gpu_counts(monkeypatch):
+    with monkeypatch.context() as pretended:
+        pretend_gpu(pretended, FakeNvml())
+        counting = GpuMeter("cuda", 0.0)
+    real = machine.MachineMeter.__init__
+
+    def begin(self, program, clock):
+        real(self, program, clock, 0.0)
+        self._gpu = counting
+
+    monkeypatch.setattr(machine.MachineMeter, "__init__", begin)
+    circuit = chain()
+    run = fit(circuit, torch.zeros(64, len(circuit.variables), dtype=torch.int64), epochs=3, batch_size=16)
+    steps = [e.metrics for e in run.events() if e.kind == "step"]
+    assert [m["gpu_tensor_cores"] for m in steps] == pytest.approx([0.37] * len(steps))
+    assert not any(name.startswith("roofline_") for m in steps for name in m)
+    assert (run.machine_use.source, run.device) == ("measured", "cpu")
+
+
 # ---- memory of the fused passes --------------------------------------------------------------------------------------
 def test_fused_passes_are_asked_what_they_hold(program):
     space, model = Workspace(), Model.create(program)

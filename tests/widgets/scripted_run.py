@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,29 @@ def curve(step: int) -> dict[str, float]:
 
 
 class ScriptedRun:
-    """Steps every `delay` seconds in a thread; `spike_at` makes one step's log-likelihood fall far off the curve."""
+    """Steps every `delay` seconds in a thread, from `fast_until` on (until then without a break); `spike_at` makes one
+    step's log-likelihood fall far off the curve, `fails_at` makes one raise. `use` is what it reads of its machine, a
+    `pcbench.telemetry.GpuUse`."""
 
-    def __init__(self, total_steps: int = 200, delay: float = 0.02, spike_at: int = -1) -> None:
+    def __init__(
+        self,
+        total_steps: int = 200,
+        delay: float = 0.02,
+        spike_at: int = -1,
+        fast_until: int = 0,
+        fails_at: int = -1,
+        use: Any = None,
+    ) -> None:
         self.total_steps = total_steps
         self.step = 0
         self.epoch = 0
         self.state = "running"
         self._delay = delay
         self._spike_at = spike_at
+        self._fast_until = fast_until
+        self._fails_at = fails_at
+        self.error: BaseException | None = None
+        self.machine_use = use
         self._events: list[ScriptedEvent] = []
         self._callbacks: list[Callable[[ScriptedEvent], None]] = []
         self._lock = threading.Lock()
@@ -107,9 +122,14 @@ class ScriptedRun:
             self._go.wait()
             if self.state == "stopping":
                 break
-            time.sleep(self._delay)
+            if self.step >= self._fast_until:
+                time.sleep(self._delay)
+            if self.step + 1 == self._fails_at:
+                self.error = ValueError("row 3 of the training data has probability zero")
+                self.report("error", text=f"ValueError: {self.error}")
+                return self._set_state("failed")
             self.step += 1
-            metrics = curve(self.step)
+            metrics = curve(self.step) | ({} if self.machine_use is None else self.machine_use.metrics())
             if self.step == self._spike_at:
                 metrics["train_ll"] = -9999.0
             self.report("step", metrics)

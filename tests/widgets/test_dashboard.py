@@ -11,7 +11,9 @@ import pytest
 import torch
 
 import pcbench
+from pcbench.errors import DataError
 from pcbench.learn import MiniBatchEM, Run
+from pcbench.telemetry import GpuUse
 from pcbench_widgets.feed import RunFeed
 from tests.widgets.scripted_run import ScriptedRun
 from tests.widgets.test_workbench import Caught, ask, small_circuit, wait_for
@@ -107,3 +109,47 @@ def test_a_run_without_them_is_followed_all_the_same(bench: Caught) -> None:
         "OptionError: a ScriptedRun has no step_size to change",
         "OptionError: a ScriptedRun takes no snapshots",
     ]
+
+
+# ---- the machine, and what goes wrong --------------------------------------------------------------------------------
+def test_measured_estimated_and_unknown_are_told_apart(bench: Caught) -> None:
+    measured = GpuUse(0.37, 0.31, 0.9, 0.25, 0.55, "measured", "GPU performance monitor")
+    for use in (measured, GpuUse.estimated(0.2, 0.1, "share of the roofline"), GpuUse.none("no GPU")):
+        run = ScriptedRun(total_steps=3, delay=0.001, use=use)
+        bench.run = run
+        assert run.wait(5)
+        assert wait_for(lambda: status(bench)["state"] == "finished")
+        sentence = use.reason[0].upper() + use.reason[1:] + "."
+        assert status(bench)["machine"] == {"device": "", "source": use.source, "reason": sentence}
+        columns = {name for message in bench.of("points") if message["run"] == bench._runs for name in message["columns"]}
+        assert {name for name in columns if name.startswith(("gpu_", "roofline_"))} == set(use.metrics())
+
+
+def test_a_real_run_says_where_it_computes_and_why_nothing_is_measured(bench: Caught) -> None:
+    machine = status(bench)["machine"]
+    assert isinstance(machine, dict)
+    assert machine["device"] == "cpu"
+    assert wait_for(lambda: "'cpu', which has no Tensor Cores" in status(bench)["machine"]["reason"])  # type: ignore[index]
+    assert status(bench)["machine"]["source"] == "estimated"  # type: ignore[index]
+
+
+def test_training_that_raises_is_said() -> None:
+    """A row of probability zero, at the first step: nothing but the error is there to be shown."""
+    model = pcbench.Model.create(small_circuit(), seed=0)
+    leaves = {block.parameter for block in model.circuit.blocks if isinstance(block, pcbench.InputBlock)}
+    values = {p: torch.zeros_like(v) if p in leaves else v for p, v in model.values().items()}  # a 1 is impossible
+    model = pcbench.Model.from_values(model.program, values)
+    run = pcbench.fit(model, torch.ones(4, 2, dtype=torch.int64), method="em", background=True)
+    with pytest.raises(DataError):
+        run.wait(10)
+    opened = Caught(run=run)
+    assert wait_for(lambda: bool(opened.of("status")))
+    assert status(opened)["state"] == "failed"
+    assert re.match(r"DataError: .*row 0", str(status(opened)["error"]))
+    assert [entry["kind"] for message in opened.of("log") for entry in message["entries"]].count("error") == 1
+    opened.close()
+
+
+def test_without_rows_there_is_no_run_to_watch() -> None:
+    with pytest.raises(DataError, match="training data: the batch is empty"):
+        pcbench.fit(small_circuit(), torch.zeros(0, 2, dtype=torch.int64), background=True)

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcbench_widgets.points import Point, PointHistory, Summary
+from tests.widgets.scripted_run import ScriptedEvent
 
 
-def measured(value: float, step: int = 0) -> Point:
-    return Point(0, 0, step, 0, step / 10, {"train_ll": Summary.of(value)})
+def measured(value: float, step: int = 0) -> ScriptedEvent:
+    return ScriptedEvent(step + 1, "step", step, 0, step / 10, {"train_ll": value})
 
 
 def whole(points: list[Point]) -> Summary:
@@ -48,6 +49,28 @@ def test_history_stays_bounded_and_newest_is_finest() -> None:
     assert len(points) <= 64
     assert points[-1].first == points[-1].last == 10_000
     assert whole(points).least == -9e9
+
+
+@given(st.integers(4, 64), st.integers(1, 5), st.integers(1, 3000))
+def test_no_stretch_of_a_long_run_is_coarser_than_the_others_must_be(capacity: int, most: int, steps: int) -> None:
+    """Joining the older half again and again would leave one point of a run's first half."""
+    history = PointHistory(capacity)
+    for step in range(0, steps, most):
+        history.add([measured(1.0, i) for i in range(step, min(steps, step + most))], most)
+    points, _ = history.since(0)
+    assert len(points) <= capacity + most
+    assert max(point.last - point.first + 1 for point in points) <= max(1, -(-4 * steps // capacity))
+
+
+def test_one_step_of_100k_keeps_its_place() -> None:
+    history = PointHistory()
+    for start in range(0, 100_000, 25):
+        history.add([measured(-9999.0 if i == 54_321 else -92.0, i) for i in range(start, start + 25)], 25)
+    points, _ = history.since(0)
+    (spike,) = [point for point in points if point.metrics["train_ll"].least == -9999.0]
+    assert spike.first <= 54_322 <= spike.last
+    assert spike.last - spike.first < 100_000 / 2000
+    assert len(points) <= 8192
 
 
 def test_since_gives_the_rest_and_starts_over_where_that_is_no_longer_possible() -> None:

@@ -73,7 +73,7 @@ PROGRAM = {
 
 POINTS = [
     Point(1, 2, 2, 0, 0.5, {"train_ll": Summary(-3.0, -1.0, -4.0, 2, -1.0)}),
-    Point(3, 3, 3, 1, 0.75, {"train_ll": Summary.of(-4.0), "valid_ll": Summary.of(-5.0)}),
+    Point(3, 3, 3, 1, 0.75, {"train_ll": Summary.of([-4.0]), "valid_ll": Summary.of([-5.0])}),
 ]
 
 

@@ -10,11 +10,13 @@ from typing import Any, Protocol
 
 from pcbench.errors import OptionError
 
-from .points import Point, PointHistory, Summary
+from .points import Point, PointHistory
 from .protocol import Message, log_message, points_message
 
 POINTS_PER_MESSAGE = 25
 """A fast run of a second still draws a curve: several points share one message."""
+POINTS_AT_FIRST = 4096
+"""Of a run that is already under way: enough that zooming in shows more than the chart of the whole run."""
 BACKLOG = 100_000
 LOG_LIMIT = 500
 LOGGED = frozenset({"state", "message", "checkpoint", "error", "validation"})
@@ -92,7 +94,7 @@ class RunFeed:
         self._why_due = 0.0
         # Subscribe first and read the past second: an event in between comes twice and is dropped by its number.
         self._unsubscribe = run.subscribe(self._enqueue)
-        self._absorb(list(run.events(0)), most=1000)
+        self._absorb(list(run.events(0)), most=POINTS_AT_FIRST)
 
     def _enqueue(self, event: EventLike) -> None:
         """Runs in the trainer's thread: an append to a deque, and nothing else."""
@@ -132,7 +134,7 @@ class RunFeed:
 
     def _absorb(self, events: list[EventLike], most: int) -> tuple[list[Point], list[dict[str, Any]]]:
         with self._lock:
-            measured: list[Point] = []
+            measured: list[EventLike] = []
             entries: list[dict[str, Any]] = []
             for event in events:
                 if event.seq <= self._seen:
@@ -140,8 +142,7 @@ class RunFeed:
                 self._seen = event.seq
                 self._elapsed = max(self._elapsed, event.time)
                 if event.metrics:
-                    metrics = {name: Summary.of(float(value)) for name, value in event.metrics.items()}
-                    measured.append(Point(0, 0, event.step, event.epoch, event.time, metrics))
+                    measured.append(event)
                 if event.kind in LOGGED:
                     entries.append(self._entry(event))
             if measured:
@@ -208,10 +209,25 @@ class RunFeed:
             "eta": self._eta(state, step, total),
             "tensorCores": self._tensor_cores(),
             "why": self._why_slow(),
+            "machine": self._machine(),
+            "error": self._error(),
             "stepSize": getattr(self.run, "step_size", None),
             "snapshot": self._snapshot,
             "byHand": bool(getattr(self.run, "step_size_by_hand", False)),
         }
+
+    def _machine(self) -> dict[str, str]:
+        """Where the run computes, and where the numbers on the use of that machine come from, or why there are none."""
+        use = getattr(self.run, "machine_use", None)
+        if use is None:
+            return {"device": "", "source": "none", "reason": f"A {type(self.run).__name__} does not read its machine."}
+        sentence = f"{use.reason[:1].upper()}{use.reason[1:]}."
+        return {"device": str(getattr(self.run, "device", "")), "source": use.source, "reason": sentence}
+
+    def _error(self) -> str:
+        """What made the run fail; empty where nothing did."""
+        error = getattr(self.run, "error", None)
+        return "" if error is None else f"{type(error).__name__}: {error}"
 
     def _why_slow(self) -> str:
         """What holds the run back, in one sentence; empty where it does not say."""

@@ -2,17 +2,31 @@
 
 Steps are many and a chart is narrow: neighbouring events are joined into a `Point` that remembers the least, the
 greatest, the mean and the last value of each metric. Points join again when the history is full, so that a run of
-any length stays complete in bounded memory, newest part finest.
+any length stays complete in bounded memory: the newest quarter as it came, the rest in stretches of about equal length.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 STATISTICS = ("min", "max", "mean", "last")
 HEAD = ("first", "last", "step", "epoch", "time")
+
+
+class Measured(Protocol):
+    """Numbers of one moment; an event of a run is one."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def time(self) -> float: ...
+    @property
+    def metrics(self) -> Mapping[str, float]: ...
 
 
 @dataclass(slots=True)
@@ -26,8 +40,8 @@ class Summary:
     last: float
 
     @classmethod
-    def of(cls, value: float) -> Summary:
-        return cls(value, value, value, 1, value)
+    def of(cls, values: Sequence[float]) -> Summary:
+        return cls(min(values), max(values), sum(values), len(values), values[-1])
 
     def join(self, later: Summary) -> Summary:
         return Summary(
@@ -79,21 +93,29 @@ class PointHistory:
         """Number of measurements so far, which is the newest point's `last`."""
         return self._measured
 
-    def add(self, measurements: Iterable[Point], most: int) -> list[Point]:
+    def add(self, measurements: Iterable[Measured], most: int) -> list[Point]:
         """Numbers new measurements, joins neighbours until `most` are left, keeps and returns them."""
-        fresh: list[Point] = []
-        for measured in measurements:
-            self._measured += 1
-            fresh.append(
-                Point(self._measured, self._measured, measured.step, measured.epoch, measured.time, dict(measured.metrics))
-            )
-        stride = math.ceil(len(fresh) / most) if fresh else 1
-        joined = _join_every(fresh, stride)
+        fresh = list(measurements)
+        stride = max(1, math.ceil(len(fresh) / most))
+        joined = [self._joined(fresh[start : start + stride]) for start in range(0, len(fresh), stride)]
         self._points += joined
         if len(self._points) > self._capacity:
-            half = len(self._points) // 2
-            self._points = _join_every(self._points[:half], 2) + self._points[half:]
+            older = len(self._points) - self._capacity // 4
+            # Two neighbours together are longer than `width`, so at most half the capacity is left of the older points.
+            width = math.ceil(4 * self._points[older - 1].last / self._capacity)
+            self._points = _join_up_to(self._points[:older], width) + self._points[older:]
         return joined
+
+    def _joined(self, measurements: list[Measured]) -> Point:
+        """Lists first, one summary a metric then: a fast run reports thousands of events between two messages."""
+        values: dict[str, list[float]] = {}
+        for measured in measurements:
+            for name, value in measured.metrics.items():
+                values.setdefault(name, []).append(value)
+        metrics = {name: Summary.of(found) for name, found in values.items()}
+        first, last = self._measured + 1, measurements[-1]
+        self._measured += len(measurements)
+        return Point(first, self._measured, last.step, last.epoch, last.time, metrics)
 
     def since(self, have: int) -> tuple[list[Point], bool]:
         """Points after measurement `have`, and whether the receiver must start over.
@@ -109,11 +131,12 @@ class PointHistory:
         return newer, False
 
 
-def _join_every(points: list[Point], stride: int) -> list[Point]:
-    joined: list[Point] = []
-    for start in range(0, len(points), stride):
-        whole = points[start]
-        for later in points[start + 1 : start + stride]:
-            whole = whole.join(later)
-        joined.append(whole)
+def _join_up_to(points: list[Point], width: int) -> list[Point]:
+    """Neighbours joined as long as they stand for at most ``width`` measurements together."""
+    joined = points[:1]
+    for point in points[1:]:
+        if point.last - joined[-1].first < width:
+            joined[-1] = joined[-1].join(point)
+        else:
+            joined.append(point)
     return joined

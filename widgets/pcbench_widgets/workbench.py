@@ -11,12 +11,12 @@ from typing import Any
 import anywidget
 import traitlets
 
-from pcbench import Evidence, Model, Program
+from pcbench import Evidence, Model
 from pcbench.circuit import Circuit, describe
-from pcbench.errors import OptionError
 from pcbench.execute import Data
 
 from . import fallback, front_end, png, still_layout
+from .beside import BesidePart, Sources
 from .builder import Document
 from .builder.part import BuilderPart
 from .device import TensorCoreText, device_of
@@ -26,9 +26,9 @@ from .program import ProgramPart
 from .protocol import Message, circuit_message, program_message
 from .teaching.part import LabPart
 
-PARTS: tuple[type[Part], ...] = (BuilderPart, ProgramPart, LabPart)
-"""Views with a Python half of their own; each is a pane of its name."""
-PANES = (*(part.name for part in PARTS), "circuit", "training")
+PARTS: tuple[type[Part], ...] = (BuilderPart, ProgramPart, LabPart, BesidePart)
+"""Views with a Python half of their own; each belongs to the pane of its name."""
+PANES = (*(part.name for part in PARTS), "circuit")
 SHOWN = ("circuit", "program", "training")
 TICK = 0.1
 """Seconds between two rounds of the publisher: at most ten messages of points a second, however fast the trainer is."""
@@ -165,6 +165,22 @@ class Workbench(anywidget.AnyWidget):
             self._feed = RunFeed(self._runs, run, self._post, TensorCoreText(device_of(self._program)))
             self._feed.sync(0, 0, 0)
         self._changed("run")
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Names of the runs that are drawn beside the dashboard's own. Set it to runs, or checkpoints of runs, at most four:
+        a list, or a mapping that names them; None takes them away."""
+        return self._beside.names
+
+    @beside.setter
+    def beside(self, sources: Sources | None) -> None:
+        self._beside.show(sources)
+
+    @property
+    def _beside(self) -> BesidePart:
+        part = self._parts[BesidePart.name]
+        assert isinstance(part, BesidePart)
+        return part
 
     @property
     def document(self) -> Document:
@@ -324,63 +340,3 @@ class Workbench(anywidget.AnyWidget):
         if picture is not None:
             data["image/svg+xml"] = picture
         return data, metadata
-
-
-def build(start: Circuit | Document | None = None, *, height: int = 620) -> Workbench:
-    """The builder alone: an empty canvas, a circuit opened for editing, or a document that goes on::
-
-    bench = build()
-    bench  # draw; then
-    circuit = bench.document.circuit()
-    """
-    bench = Workbench(panes=["builder"], height=height)
-    if start is not None:
-        bench.document = Document.of(start) if isinstance(start, Circuit) else start
-    return bench
-
-
-def show(circuit: Circuit, *, height: int = 440) -> Workbench:
-    """The circuit alone."""
-    return Workbench(circuit, panes=["circuit"], height=height)
-
-
-def layout(shown: Program | Model, data: Data | None = None, *, height: int = 620) -> Workbench:
-    """The compiled layout alone: of a program, or of a model with its weights and flows.
-
-    `data`: rows of data, or `Evidence`, whose flows are shown; without it they say how often a sample takes each edge.
-    """
-    bench = Workbench(panes=["program"], height=height)
-    if isinstance(shown, Model):
-        bench.model = shown
-    elif isinstance(shown, Program):
-        bench.program = shown
-    else:
-        raise OptionError(
-            f"layout() takes a Program or a Model, got {type(shown).__name__}; pcbench.compile(circuit) gives one"
-        )
-    if data is not None:
-        bench.evidence = Evidence.of(data)
-    return bench
-
-
-def monitor(run: RunLike) -> Workbench:
-    """The training dashboard alone."""
-    return Workbench(run=run, panes=["training"])
-
-
-def lab(subject: Circuit | Model | None = None, *, height: int = 640) -> Workbench:
-    """How a circuit answers, step by step: evidence, passes with their numbers, quizzes; without one, small examples::
-
-        bench = lab(circuit)
-        bench  # click; then, from here
-        bench.lab.evidence = {"rain": 1, "wind": [0.2, 0.8]}
-        bench.lab.export("lesson.html")
-
-    Args:
-        subject: a circuit (values that it lacks are drawn at random) or a model. One of `Circuit(…, checked=False)` that is
-            not smooth or not decomposable is shown with its wrong numbers beside those of all its worlds.
-        height: of the pane, in pixels.
-    """
-    bench = Workbench(panes=["lab"], height=height)
-    bench.lab.subject = subject
-    return bench

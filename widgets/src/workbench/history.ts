@@ -26,15 +26,31 @@ class Column {
   values(): Float64Array {
     return this.data.subarray(0, this.length);
   }
+
+  /** One value for each stretch between two of the `bounds`, which begin at 0; what follows them moves up. */
+  join(bounds: number[], reduce: Reducer): void {
+    const stretches = bounds.length - 1;
+    for (let i = 0; i < stretches; i++) this.data[i] = reduce(this.data, bounds[i], bounds[i + 1]);
+    this.data.copyWithin(stretches, bounds[stretches], this.length);
+    this.length -= bounds[stretches] - stretches;
+  }
 }
+
+/** Points held at most. A run that reports 250 a second fills them in a minute. */
+const CAPACITY = 16_384;
 
 export class History {
   run = 0;
   /** Sequence number of the last point held; 0 before the first. */
   seq = 0;
+  /** How often points were missing, and had to be asked for. */
+  gaps = 0;
   private steps = new Column();
-  private times = new Column();
+  /** Measurements that each point stands for. */
+  private counts = new Column();
   private metrics = new Map<string, Column[]>();
+
+  constructor(private capacity = CAPACITY) {}
 
   get length(): number {
     return this.steps.length;
@@ -46,7 +62,10 @@ export class History {
     let from = 0;
     while (from < points.count && points.head[from * HEAD + 1] <= this.seq) from++;
     if (from === points.count) return "known";
-    if (points.head[from * HEAD] !== this.seq + 1) return "gap";
+    if (points.head[from * HEAD] !== this.seq + 1) {
+      this.gaps++;
+      return "gap";
+    }
     for (let i = from; i < points.count; i++) this.appendOne(points, i);
     return "appended";
   }
@@ -55,15 +74,56 @@ export class History {
     this.run = run;
     this.seq = 0;
     this.steps = new Column();
-    this.times = new Column();
+    this.counts = new Column();
     this.metrics.clear();
   }
 
+  /** Joins all but the newest quarter into stretches of about equal length, as Python does: no spike is lost. */
+  private compact(): void {
+    const bounds = this.stretches(this.length - (this.capacity >> 2));
+    const counts = this.counts.values();
+    // Measurements in which a metric was absent are counted, too: a mean of means that is a little off, over old steps.
+    const weighted: Reducer = (values, from, to) => {
+      let [sum, weight] = [0, 0];
+      for (let i = from; i < to; i++)
+        if (!Number.isNaN(values[i])) {
+          sum += counts[i] * values[i];
+          weight += counts[i];
+        }
+      return sum / weight;
+    };
+    for (const columns of this.metrics.values()) {
+      columns.forEach((column, s) => {
+        column.fill(NaN, this.length);
+        column.join(bounds, STATISTICS[s] === "mean" ? weighted : REDUCERS[STATISTICS[s]]);
+      });
+    }
+    this.counts.join(bounds, (values, from, to) => values.subarray(from, to).reduce((a, b) => a + b));
+    this.steps.join(bounds, reduceLast);
+  }
+
+  /** Where to cut the first `older` points. Two neighbours exceed the width: at most half the capacity is left of them. */
+  private stretches(older: number): number[] {
+    const counts = this.counts.values();
+    const width = Math.ceil((4 * counts.subarray(0, older).reduce((a, b) => a + b)) / this.capacity);
+    const bounds = [0];
+    let held = 0;
+    for (let i = 0; i < older; i++) {
+      if (i > 0 && held + counts[i] > width) {
+        bounds.push(i);
+        held = 0;
+      }
+      held += counts[i];
+    }
+    return [...bounds, older];
+  }
+
   private appendOne(points: Points, i: number): void {
+    if (this.length >= this.capacity) this.compact();
     const at = this.steps.length;
+    this.counts.push(points.head[i * HEAD + 1] - points.head[i * HEAD] + 1);
     this.seq = points.head[i * HEAD + 1];
     this.steps.push(points.head[i * HEAD + 2]);
-    this.times.push(points.head[i * HEAD + 4]);
     points.columns.forEach((name, c) => {
       const base = (i * points.columns.length + c) * WIDTH;
       const columns = this.column(name);
@@ -140,6 +200,22 @@ export const REDUCERS: Record<Statistic, Reducer> = {
   mean: reduceMean,
   last: reduceLast,
 };
+
+/** The points between two steps, and those around them, so that lines run on to the edge: from the first to before the second. */
+export function between(x: Float64Array, least: number, greatest: number): [number, number] {
+  return [Math.max(0, firstFrom(x, least) - 1), Math.min(x.length, firstFrom(x, greatest) + 1)];
+}
+
+/** The first place whose step is not below `least`. */
+function firstFrom(x: Float64Array, least: number): number {
+  let [low, high] = [0, x.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (x[middle] < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
 
 /** At most `most` values, each the given statistic of a stretch: a one-step spike survives in min and max. */
 export function decimate(values: Float64Array, statistic: Statistic, most: number): (number | null)[] {

@@ -30,7 +30,7 @@ test("only what the run can take now is offered", () => {
   const { list, store, sent } = bench(["training"]);
   const steering = () => list().filter((each) => each.run && / run/.test(each.title)).map((each) => each.title);
   expect(steering()).toEqual([]);
-  const status = { run: 1, state: "paused", step: 1, total: 2, epoch: 0, elapsed: 0, eta: null, tensorCores: "", why: "", stepSize: null, byHand: false, snapshot: null };
+  const status = { run: 1, state: "paused", step: 1, total: 2, epoch: 0, elapsed: 0, eta: null, tensorCores: "", why: "", stepSize: null, byHand: false, snapshot: null, machine: { device: "", source: "none" as const, reason: "" }, error: "" };
   receive(store, { type: "status", status });
   expect(steering()).toEqual(["Go on with the run", "One step of the run", "Stop the run"]);
   list().find((each) => each.title === "Stop the run")!.run!();

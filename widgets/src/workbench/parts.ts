@@ -5,11 +5,13 @@ import { LabPart } from "./lab/part";
 import type { MakePart, Parts, Post } from "./part";
 import { ProgramPart } from "./program/part";
 import type { Send } from "./store";
+import { TrainingPart } from "./training/part";
 
 const PARTS: Record<string, MakePart> = {
   builder: (post) => new BuilderPart(post),
   lab: (post) => new LabPart(post),
   program: (post) => new ProgramPart(post),
+  training: () => new TrainingPart(),
 };
 
 export function makeParts(send: Send): Parts {

@@ -106,6 +106,10 @@ export interface Status {
   tensorCores: string;
   /** What holds the run back, in one sentence; empty while nothing can be said. */
   why: string;
+  /** Where it computes; and whether the numbers on the machine's use were measured, or what they are, in words. */
+  machine: { device: string; source: "measured" | "estimated" | "none"; reason: string };
+  /** What made it fail; empty where nothing did. */
+  error: string;
   /** Of the next step; null for a run that has none to change. */
   stepSize: number | null;
   byHand: boolean;
@@ -176,7 +180,7 @@ function decodeProgram(head: Json, buffers: DataView[]): Program {
   return { ...program, layers };
 }
 
-function decodePoints(head: Json, buffers: DataView[]): Points {
+export function decodePoints(head: Json, buffers: DataView[]): Points {
   const columns = head.columns as string[];
   const count = head.count as number;
   const headTable = new Float64Array(bytes(buffers[0]));

@@ -4,35 +4,39 @@ import { useEffect, useRef, type RefObject } from "react";
 import uPlot from "uplot";
 import { useFrame, useSize, type Size } from "../hooks";
 import type { Palette } from "../theme";
+import type { Range } from "./zoom";
 
 export interface Line {
   label: string;
   /** Index into the palette's series colours. */
   color: number;
-  values: (number | null)[];
+  values: (number | null | undefined)[];
   /** Fill down to this line (its index), as an area or a band. */
   fillTo?: number;
-  /** An outline of a band is not drawn. */
+  /** The outline of a band, faint: one step among thousands is narrower than a pixel, and must be seen. Not in the legend. */
+  outline?: boolean;
+  /** The ground of a stack is not drawn. */
   hidden?: boolean;
-  points?: boolean;
-  dashed?: boolean;
+  /** Marks at the values; alone, where there is no line. */
+  points?: boolean | "alone";
+  /** Lengths of dashes and gaps, in pixels. */
+  dash?: number[];
   /** What to call the newest value, where it is not the height of the line (a stack). */
   latest?: number | null;
-}
-
-export interface Range {
-  min: number;
-  max: number;
 }
 
 interface Props {
   title: string;
   unit: string;
+  /** How sure the numbers are, in a word, and why so, in a sentence. */
+  source?: { word: string; reason: string };
   x: (number | null)[];
   lines: Line[];
-  format: (value: number) => string;
+  /** `apart` is how far the marks of the axis lie from one another. */
+  format: (value: number, apart?: number) => string;
   palette: Palette;
-  zoom: Range | null;
+  /** Steps in sight. */
+  range: Range;
   onZoom: (range: Range | null) => void;
   fromZero?: boolean;
   /** Steps between marks of the axis, where powers of ten are not the natural ones. */
@@ -52,16 +56,16 @@ function options(props: Props, size: Size, live: RefObject<Props>): uPlot.Option
   return {
     width: size.width,
     height: HEIGHT,
-    padding: [8, 8, 0, 0],
+    padding: [8, 16, 0, 0],
     legend: { show: false },
     cursor: { sync: { key: SYNC }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
     scales: {
-      x: { time: false, range: (_, min, max) => [live.current.zoom?.min ?? min, live.current.zoom?.max ?? Math.max(max, min + 1)] },
+      x: { time: false, range: () => [live.current.range.min, Math.max(live.current.range.max, live.current.range.min + 1)] },
       y: { range: (_, min, max) => padded(min, max, fromZero ?? false) },
     },
     axes: [
       { ...axis, size: 26, gap: 2 },
-      { ...axis, size: 58, gap: 4, ...(props.increments ? { incrs: props.increments } : {}), values: (_, ticks) => ticks.map((tick) => live.current.format(tick)) },
+      { ...axis, size: 58, gap: 4, ...(props.increments ? { incrs: props.increments } : {}), values: (_, ticks) => ticks.map((tick) => live.current.format(tick, ticks[1] - ticks[0])) },
     ],
     bands: lines.flatMap((line, i) =>
       line.fillTo === undefined
@@ -72,14 +76,15 @@ function options(props: Props, size: Size, live: RefObject<Props>): uPlot.Option
       {},
       ...lines.map((line) => ({
         label: line.label,
-        stroke: line.hidden ? "transparent" : palette.series[line.color],
-        width: line.hidden ? 0 : 1.8,
-        dash: line.dashed ? [5, 4] : [],
+        stroke: line.hidden ? "transparent" : line.outline ? alpha(palette.series[line.color], 0.55) : palette.series[line.color],
+        width: line.hidden || line.points === "alone" ? 0 : line.outline ? 1 : 1.8,
+        dash: line.dash ?? [],
         spanGaps: true,
-        points: { show: line.points ?? false, size: 6, fill: palette.background, stroke: palette.series[line.color] },
+        points: { show: Boolean(line.points), size: 6, fill: palette.background, stroke: palette.series[line.color] },
       })),
     ],
     hooks: {
+      draw: [(u) => publish(u)],
       setSelect: [
         (u) => {
           if (u.select.width < 3) return;
@@ -89,6 +94,12 @@ function options(props: Props, size: Size, live: RefObject<Props>): uPlot.Option
       ],
     },
   };
+}
+
+/** Which steps and heights were drawn: tests wait for them. A chart may be taken away before its last drawing. */
+function publish(u: uPlot): void {
+  const { x, y } = u.scales;
+  Object.assign(u.root.parentElement?.dataset ?? {}, { x: `${x.min} ${x.max}`, y: `${y.min} ${y.max}` });
 }
 
 /** Room above and below the curve; a flat curve gets some too, and amounts start at zero. */
@@ -118,34 +129,46 @@ export function Chart(props: Props) {
     };
   }, [size.width, props.palette, shape]);
   useFrame(() => plot.current?.setData(dataOf(live.current)));
-  const latest = props.lines.filter((line) => !line.hidden).map((line) => `${line.label} ${lastOf(line, props.format)}`);
+  const named = props.lines.filter((line) => !line.hidden && !line.outline);
+  const latest = named.map((line) => `${line.label} ${lastOf(line, props.format)}`);
   return (
     <figure className="pcb-chart" data-chart={props.title}>
       <figcaption>
         <b>{props.title}</b> <span className="pcb-muted">{props.unit}</span>
-        {props.lines
-          .filter((line) => !line.hidden)
-          .map((line) => (
-            <span key={line.label} className="pcb-key">
-              <i className={`pcb-series-${line.color + 1} ${line.dashed ? "pcb-dashed" : ""}`} aria-hidden="true" />
-              {line.label} <b>{lastOf(line, props.format)}</b>
-            </span>
-          ))}
+        {props.source && <span className={`pcb-sure pcb-sure-${props.source.word}`}>{props.source.word}</span>}
+        {named.map((line) => (
+          <span key={line.label} className="pcb-key">
+            <Swatch line={line} />
+            {line.label} <b>{lastOf(line, props.format)}</b>
+          </span>
+        ))}
       </figcaption>
-      <div ref={frame} className="pcb-plot" role="img" aria-label={`${props.title}: ${latest.join(", ")}`} />
+      {props.lines.length > 0 && <div ref={frame} className="pcb-plot" role="img" aria-label={`${props.title}: ${latest.join(", ")}`} />}
+      {props.source && <p className="pcb-muted">{props.source.reason}</p>}
     </figure>
   );
 }
 
-function dataOf(props: Props): uPlot.AlignedData {
-  return [props.x, ...props.lines.map((line) => line.values)] as uPlot.AlignedData;
+/** How a line looks, beside its name. */
+export function Swatch({ line }: { line: Pick<Line, "color" | "dash" | "points"> }) {
+  const stroke = `var(--pcb-series-${line.color + 1})`;
+  return (
+    <svg width={line.dash ? 30 : 10} height="10" fill={stroke} stroke={stroke} strokeWidth="2" aria-hidden="true">
+      {line.points === "alone" ? <circle cx="5" cy="5" r="3" fill="none" /> : line.dash ? <line y1="5" x2="30" y2="5" strokeDasharray={line.dash.join(" ")} /> : <rect width="10" height="10" rx="2" stroke="none" />}
+    </svg>
+  );
+}
+
+/** The numbers of a chart, in uPlot's order. */
+export function dataOf({ x, lines }: Pick<Props, "x" | "lines">): uPlot.AlignedData {
+  return [x, ...lines.map((line) => line.values)] as uPlot.AlignedData;
 }
 
 function lastOf(line: Line, format: (value: number) => string): string {
   if (line.latest !== undefined) return line.latest === null ? "–" : format(line.latest);
   for (let i = line.values.length - 1; i >= 0; i--) {
     const value = line.values[i];
-    if (value !== null) return format(value);
+    if (value != null) return format(value);
   }
   return "–";
 }

@@ -1,10 +1,11 @@
-import { useEffect, useRef } from "react";
+import { memo, useEffect, useRef } from "react";
 import { useStore } from "zustand";
 import { seconds } from "../format";
+import type { LogEntry } from "../protocol";
 import type { Store } from "../store";
 
 /** What happened when; keeps to the end unless somebody scrolled up to read. */
-export function EventLog({ store }: { store: Store }) {
+export const EventLog = memo(function EventLog({ store }: { store: Store }) {
   const log = useStore(store, (s) => s.log);
   const list = useRef<HTMLOListElement>(null);
   const stick = useRef(true);
@@ -23,13 +24,20 @@ export function EventLog({ store }: { store: Store }) {
         }}
       >
         {log.map((entry) => (
-          <li key={entry.seq} className={`pcb-event-${entry.kind}`}>
-            <time>{seconds(entry.time)}</time> <em>{entry.kind}</em> {entry.text}
-            <span className="pcb-muted"> step {entry.step.toLocaleString("en")}</span>
-          </li>
+          <Event key={entry.seq} entry={entry} />
         ))}
         {log.length === 0 && <li className="pcb-muted">Nothing yet.</li>}
       </ol>
     </section>
   );
-}
+});
+
+/** Remembered: hundreds of them, of which few are new. */
+const Event = memo(function Event({ entry }: { entry: LogEntry }) {
+  return (
+    <li className={`pcb-event-${entry.kind}`}>
+      <time>{seconds(entry.time)}</time> <em>{entry.kind}</em> {entry.text}
+      <span className="pcb-muted"> step {entry.step.toLocaleString("en")}</span>
+    </li>
+  );
+});

@@ -1,12 +1,13 @@
-import { useStore } from "zustand";
+import { memo } from "react";
 import { score } from "../format";
 import type { Store } from "../store";
+import { useSeq } from "./useSeq";
 
 const ROWS = 8;
 
 /** The charts' twin: the newest points as a table. */
-export function Numbers({ store }: { store: Store }) {
-  useStore(store, (s) => s.seq);
+export const Numbers = memo(function Numbers({ store }: { store: Store }) {
+  useSeq(store);
   const { history } = store.getState();
   const x = history.x();
   const columns = ["train_ll", "valid_ll", "train_bpd", "samples_per_s"].filter((name) => history.has(name));
@@ -42,4 +43,4 @@ export function Numbers({ store }: { store: Store }) {
       </table>
     </section>
   );
-}
+});

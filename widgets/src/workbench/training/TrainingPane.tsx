@@ -1,41 +1,48 @@
 // The training dashboard: state and buttons, the scores, four linked charts, and what happened when.
 
-import { useState } from "react";
+import { memo } from "react";
 import { useStore } from "zustand";
-import { bytes, count, score, seconds } from "../format";
+import { bytes, count, plural, score, seconds } from "../format";
 import { Pane } from "../Pane";
 import type { Status } from "../protocol";
 import type { Store } from "../store";
 import type { Palette } from "../theme";
-import { Chart, type Range } from "./Chart";
-import { memoryLines, PARTS, scoreLines, speedLines, steps, timeLines, type Unit } from "./charts";
+import { LinkedCharts } from "./LinkedCharts";
+import { PARTS } from "./charts";
 import { Controls } from "./Controls";
 import { EventLog } from "./EventLog";
 import { Numbers } from "./Numbers";
 import { Snapshot } from "./Snapshot";
+import { useSeq } from "./useSeq";
 
-const POWERS_OF_TWO = Array.from({ length: 50 }, (_, i) => 2 ** i);
+const ENDED = ["finished", "failed"];
 
 interface Props {
   store: Store;
   palette: Palette;
 }
 
-export function TrainingPane({ store, palette }: Props) {
+/** Remembered: the workbench around it is drawn anew with every message of points, the charts need not be. */
+export const TrainingPane = memo(function TrainingPane({ store, palette }: Props) {
   const status = useStore(store, (s) => s.status);
-  const seq = useStore(store, (s) => s.seq);
+  const seq = useSeq(store);
   const summary = status ? `step ${status.step.toLocaleString("en")}, epoch ${status.epoch}` : "no run yet";
   return (
     <Pane name="training" title="Training" summary={summary} tools={status && <Controls store={store} status={status} />}>
       {status ? (
         <>
+          {status.error && (
+            <p className="pcb-banner" role="alert">
+              Training failed after {plural(status.step, "step")}. {status.error}
+            </p>
+          )}
           <Progress status={status} />
           {status.snapshot && <Snapshot store={store} step={status.step} last={status.snapshot} />}
           <Scores store={store} />
           {seq > 0 ? (
-            <Charts store={store} palette={palette} />
+            <LinkedCharts key={status.run} store={store} palette={palette} />
           ) : (
-            <p className="pcb-hint">Waiting for the first step.</p>
+            <p className="pcb-hint">{ENDED.includes(status.state) ? "It ended before its first step." : "Waiting for the first step."}</p>
           )}
           {status.why && (
             <p className="pcb-slow">
@@ -44,9 +51,9 @@ export function TrainingPane({ store, palette }: Props) {
           )}
           <div className="pcb-below">
             <EventLog store={store} />
-            <Numbers store={store} />
+            {seq > 0 && <Numbers store={store} />}
           </div>
-          <p className="pcb-cores">{status.tensorCores}</p>
+          {status.machine.source !== "measured" && <p className="pcb-cores">{status.tensorCores}</p>}
         </>
       ) : (
         <p className="pcb-empty">
@@ -55,7 +62,7 @@ export function TrainingPane({ store, palette }: Props) {
       )}
     </Pane>
   );
-}
+});
 
 function Progress({ status }: { status: Status }) {
   const share = status.total > 0 ? Math.min(1, status.step / status.total) : 0;
@@ -79,8 +86,8 @@ function Progress({ status }: { status: Status }) {
   );
 }
 
-function Scores({ store }: { store: Store }) {
-  useStore(store, (s) => s.seq);
+const Scores = memo(function Scores({ store }: { store: Store }) {
+  useSeq(store);
   const { history } = store.getState();
   const parts = PARTS.map(([name]) => history.latest(name) ?? 0);
   const stepTime = parts.reduce((sum, part) => sum + part, 0);
@@ -108,40 +115,4 @@ function Scores({ store }: { store: Store }) {
       ))}
     </dl>
   );
-}
-
-function Charts({ store, palette }: Props) {
-  useStore(store, (s) => s.seq);
-  const { history } = store.getState();
-  const [unit, setUnit] = useState<Unit>("nats");
-  const [zoom, setZoom] = useState<Range | null>(null);
-  const shared = { x: steps(history), palette, zoom, onZoom: setZoom };
-  return (
-    <>
-      <div className="pcb-chart-tools">
-        <button type="button" aria-pressed={unit === "nats"} onClick={() => setUnit("nats")}>
-          nats / sample
-        </button>
-        <button type="button" aria-pressed={unit === "bits"} onClick={() => setUnit("bits")}>
-          bits / dimension
-        </button>
-        <button type="button" disabled={zoom === null} onClick={() => setZoom(null)}>
-          Whole run
-        </button>
-        <span className="pcb-muted">Drag over a chart to zoom all four.</span>
-      </div>
-      <div className="pcb-charts">
-        <Chart
-          {...shared}
-          title="Log-likelihood"
-          unit={unit === "nats" ? "nats per sample, higher is better" : "bits per dimension, lower is better"}
-          lines={scoreLines(history, unit)}
-          format={(value) => value.toFixed(unit === "nats" ? 1 : 3)}
-        />
-        <Chart {...shared} title="Throughput" unit="samples per second" lines={speedLines(history)} format={count} fromZero />
-        <Chart {...shared} title="Memory" unit="by purpose, stacked" lines={memoryLines(history)} format={bytes} increments={POWERS_OF_TWO} fromZero />
-        <Chart {...shared} title="Step time" unit="stacked" lines={timeLines(history)} format={seconds} fromZero />
-      </div>
-    </>
-  );
-}
+});
