@@ -56,26 +56,43 @@ def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[]
     return {f.__name__: f for f in (likelihood, counts, samples, best, posteriors)}
 
 
+class Tally:
+    """What was asked, and what went wrong."""
+
+    def __init__(self) -> None:
+        self.failures = self.checks = self.fused = self.programs = 0
+
+    def ask(self, name: str, question: Callable[[], float], most: float) -> None:
+        """One check; a failure is printed at once."""
+        self.checks += 1
+        try:
+            error = question()
+            message = "" if error < most else f"off by {error:.2e}"
+        except Exception:
+            message = traceback.format_exc(limit=-2)
+        if message:
+            self.failures += 1
+            print(f"{name}: {message}")
+
+
 def main() -> None:
-    failures = checks = fused = 0
-    for case in CASES:
-        circuit = case.circuit()
-        on_cpu = Model.create(pcbench.compile(circuit), seed=1)
-        for precision in ("exact", "fast"):
-            on_gpu = on_cpu.recompiled(pcbench.compile(circuit, "cuda", precision=precision))
-            fused += on_gpu.program.fused is not None
-            for name, ask in questions(case, on_cpu, on_gpu).items():
-                checks += 1
-                try:
-                    error = ask()
-                    message = "" if error < (2e-2 if precision == "fast" else 1e-4) else f"off by {error:.2e}"
-                except Exception:
-                    message = traceback.format_exc(limit=-2)
-                if message:
-                    failures += 1
-                    print(f"{case} {precision} {name}: {message}")
-    print(f"{checks} checks on {torch.cuda.get_device_name()}, {fused} of {2 * len(CASES)} programs fused, {failures} failed")
-    sys.exit(min(failures, 100))
+    tally = Tally()
+    try:
+        for case in CASES:
+            circuit = case.circuit()
+            on_cpu = Model.create(pcbench.compile(circuit), seed=1)
+            for precision, most in (("exact", 1e-4), ("fast", 2e-2)):
+                on_gpu = on_cpu.recompiled(pcbench.compile(circuit, "cuda", precision=precision))
+                tally.programs += 1
+                tally.fused += on_gpu.program.fused is not None
+                for name, question in questions(case, on_cpu, on_gpu).items():
+                    tally.ask(f"{case} {precision} {name}", question, most)
+    finally:  # an interrupt ends it with what is known by then
+        print(
+            f"{tally.checks} checks on {torch.cuda.get_device_name()}, {tally.fused} of {tally.programs} programs fused "
+            f"(all: {2 * len(CASES)}), {tally.failures} failed"
+        )
+    sys.exit(min(tally.failures, 100))
 
 
 if __name__ == "__main__":
