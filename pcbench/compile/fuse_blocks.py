@@ -14,8 +14,9 @@ from .layers import InputLayer, Layer, LeafFactor, ProductLayer, Rows, SumLayer,
 NARROW = {"fast": 512, "exact": 128}
 #: Most weights of a term for that, where a block has several terms: a program then needs all of a term's at once.
 NARROW_TERM = 16384
-#: Parts that a term may be cut into where nodes see some of it only; each takes exponentials for every node of the block.
-PARTS = range(1, 9)
+#: Most parts that a term is cut into where nodes see some of it only: each takes exponentials for every node of the block. More
+#: where each node sees one of them, of at least eight elements, as in the leaf sums of Poon-Domingos circuits.
+PARTS, DIAGONAL_PARTS, LEAST_PART = 8, 64, 8
 #: Most parents that look a shared leaf up themselves, instead of reading what one of them stored.
 LOOKED_UP = 4
 
@@ -100,9 +101,11 @@ def seen_parts(support: Tensor | None, terms: int) -> tuple[int, Tensor | None]:
     if support is None or bool(support.all()):
         return 1, None
     nodes, width = len(support), support.shape[1] // terms
-    for parts in (p for p in PARTS if width % p == 0):
+    for parts in (p for p in range(1, DIAGONAL_PARTS + 1) if width % p == 0):
         pieces = support.view(nodes, terms * parts, -1).transpose(0, 1)
-        if torch.equal(some := pieces.any(2), pieces.all(2)):
+        some = pieces.any(2)
+        diagonal = int(some.sum(0).max()) == 1 and width >= LEAST_PART * parts
+        if torch.equal(some, pieces.all(2)) and (parts <= PARTS or diagonal):
             return parts, some
     return 1, None
 
