@@ -93,10 +93,10 @@ def watched_page(context: BrowserContext) -> Iterator[Page]:
     """A new page; at its end no script on it may have failed."""
     page = context.new_page()
     failures: list[str] = []
-    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("pageerror", lambda error: failures.append(f"{error}\n{error.stack}"))
     yield page
     page.close()
-    assert failures == [], "a script on the page failed"
+    assert failures == [], f"a script on the page failed: {failures[:3]}"
 
 
 def run_all(page: Page, lab: Lab, notebook: str) -> None:
