@@ -1,6 +1,6 @@
 // One uPlot chart. Data changes redraw it in the next frame; a new theme or size makes a new one.
 
-import { useEffect, useRef, type RefObject } from "react";
+import { useLayoutEffect, useRef, type RefObject } from "react";
 import uPlot from "uplot";
 import { useFrame, useSize, type Size } from "../hooks";
 import type { Palette } from "../theme";
@@ -117,7 +117,8 @@ export function Chart(props: Props) {
   live.current = props;
   const size = useSize(frame);
   const shape = props.lines.map((line) => line.label).join("|");
-  useEffect(() => {
+  // Before the next frame, which would draw the new lines into the old chart.
+  useLayoutEffect(() => {
     if (!frame.current || size.width === 0) return;
     const current = live.current;
     const chart = new uPlot(options(current, size, live), dataOf(current), frame.current);
