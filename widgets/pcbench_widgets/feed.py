@@ -23,6 +23,9 @@ LOGGED = frozenset({"state", "message", "checkpoint", "error", "validation"})
 RATE_WINDOW = 5.0
 WHY_EVERY = 1.0
 """Seconds between two sentences on what holds a run back: a sentence that changes ten times a second cannot be read."""
+PASSING = frozenset({"step", "elapsed", "eta"})
+STATUS_EVERY = 0.5
+"""Seconds between two messages on the state of a run in which nothing but these has changed; points tell the step as well."""
 ENDED = frozenset({"finished", "failed"})
 
 
@@ -89,6 +92,7 @@ class RunFeed:
         self._elapsed = 0.0
         self._rates: deque[tuple[float, int]] = deque()
         self._status: dict[str, Any] | None = None
+        self._status_due = 0.0
         self._why = ""
         self._snapshot: dict[str, str] | None = {"state": "", "text": ""} if hasattr(run, "snapshot") else None
         self._why_due = 0.0
@@ -116,10 +120,15 @@ class RunFeed:
                 self._send(points_message(self.number, points, reset=False))
             if entries:
                 self._send(log_message(self.number, entries, reset=False))
-            status = self.status()
-            if status != self._status:
-                self._status = status
+            status, now = self.status(), time.monotonic()
+            if self._news(status) or (status != self._status and now >= self._status_due):
+                self._status, self._status_due = status, now + STATUS_EVERY
                 self._send(({"type": "status", "status": status}, []))
+
+    def _news(self, status: dict[str, Any]) -> bool:
+        """Whether something has changed that does not change all the time."""
+        before = self._status
+        return before is None or any(status[name] != before[name] for name in status if name not in PASSING)
 
     def sync(self, run: int, seq: int, log: int) -> None:
         """Sends everything that a view lacks, given what it says it has."""
