@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from ..compile import LeafTable, Program
-from ..errors import QueryError
 from ..scope import Finite
 from .evidence import Evidence
 from .fused import FusedPass, flags, fused_batch, fused_upward
 from .model import Parameters
+from .topdown import require_support
 from .workspace import Workspace
 
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
@@ -155,10 +155,8 @@ def fused_draw(
     else:
         settled = up.settle()  # the only wait
         done = settled.exact
-        possible = torch.isfinite(settled.log_likelihood[:, wanted.output])
-        if done and not bool(possible.all()):
-            row = wanted.rows.start + int((~possible).nonzero()[0, 0])
-            raise QueryError(f"row {row}: the evidence has probability zero, so nothing can be drawn or maximised given it")
+        if done:
+            require_support(settled.log_likelihood[:, wanted.output], wanted.rows.start)
     if done:
         _leave_out(program, into, evidence, wanted)
     return done

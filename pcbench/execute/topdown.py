@@ -40,7 +40,7 @@ def draw(act: Activations, seed: int, first_row: int = 0, output: int = 0, each:
         output: the root node to sample from.
         each: rows that complete the same evidence, for messages.
     """
-    _require_support(act, output, first_row, each)
+    require_support(act.log_likelihood[:, output], first_row, each)
 
     def pick(scores: Tensor, rows: Tensor, blocks: Tensor) -> Tensor:
         return _invert(scores, uniform(seed, rows + first_row, blocks))
@@ -53,14 +53,15 @@ def draw(act: Activations, seed: int, first_row: int = 0, output: int = 0, each:
 
 def maximise_tree(act: Activations, output: int = 0, first_row: int = 0) -> Shaped[Tensor, "batch variables"]:
     """The assignment of the best tree: ``[B, V]``; ``act`` is from :func:`~pcbench.execute.max_product.max_product`."""
-    _require_support(act, output, first_row)
+    require_support(act.log_likelihood[:, output], first_row)
     return _decode(_descend(act, output, _log_scores, lambda scores, _rows, _blocks: scores.argmax(1)), None)
 
 
-def _require_support(act: Activations, output: int, first_row: int, each: int = 1) -> None:
-    value = act.log_likelihood[:, output]
-    if not bool(torch.isfinite(value).all()):
-        row = (first_row + int((~torch.isfinite(value)).nonzero()[0])) // each
+def require_support(log_likelihood: Tensor, first_row: int, each: int = 1) -> None:
+    """Raise QueryError for evidence of probability zero: log-likelihoods ``[B]``, of which ``each`` in a row are of one row."""
+    possible = torch.isfinite(log_likelihood)
+    if not bool(possible.all()):
+        row = (first_row + int((~possible).nonzero()[0])) // each
         raise QueryError(f"row {row}: the evidence has probability zero, so nothing can be drawn or maximised given it")
 
 

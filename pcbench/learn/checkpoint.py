@@ -84,9 +84,7 @@ def load(path: Path, plan: Plan) -> tuple[Position, EventLog]:
         DataError: when it belongs to other data.
         OSError: when it cannot be opened.
     """
-    tensors, meta = load_state(path)
-    if meta.get("kind") != KIND:
-        raise FileFormatError(f"{path} holds no training checkpoint but {meta.get('kind')!r}")
+    tensors, meta = _opened(path)
     try:
         _require_same(path, plan, meta)
         return _position(path, plan, tensors, meta), EventLog(_unpack_events(tensors, meta), meta["elapsed"])
@@ -101,13 +99,18 @@ def saved_events(path: str | os.PathLike[str]) -> list[Event]:
         FileFormatError: when the file is no checkpoint, or corrupt.
         OSError: when it cannot be opened.
     """
-    tensors, meta = load_state(Path(path))
-    if meta.get("kind") != KIND:
-        raise FileFormatError(f"{path} holds no training checkpoint but {meta.get('kind')!r}")
+    tensors, meta = _opened(Path(path))
     try:
         return _unpack_events(tensors, meta)
     except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
         raise FileFormatError(f"{path} is corrupt: {type(error).__name__}: {error}") from None
+
+
+def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors, meta = load_state(path)
+    if meta.get("kind") != KIND:
+        raise FileFormatError(f"{path} holds no training checkpoint but {meta.get('kind')!r}")
+    return tensors, meta
 
 
 def signature(circuit: Circuit) -> str:

@@ -12,8 +12,8 @@ from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwrigh
 
 from tests.browser import lab_page
 from tests.browser.builder_page import NOTEBOOK, ROOT, Builder
-from tests.browser.kernel import Kernel
-from tests.browser.lab import Lab, run_all, watched_page
+from tests.browser.kernel import opened_notebook
+from tests.browser.lab import Lab, watched_page
 from tests.browser.lab_page import LabPage
 
 HERE = Path(__file__).parent
@@ -79,13 +79,9 @@ def shots() -> Path:
 def opened(context: BrowserContext, lab: Lab) -> Iterator[Builder]:
     """One page for all tests of the builder: opening a lab is the slow part."""
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    with watched_page(context) as page:
-        run_all(page, lab, NOTEBOOK)
-        page.wait_for_selector(f"{ROOT} .pcb-builder[data-rev='0']", timeout=60_000)
-        kernel = Kernel(lab, NOTEBOOK)
+    with opened_notebook(context, lab, NOTEBOOK, f"{ROOT} .pcb-builder[data-rev='0']") as (page, kernel):
         kernel.run("import pcbench\nfrom pcbench_widgets import Document")
         yield Builder(page, kernel)
-        kernel.close()
 
 
 @pytest.fixture
@@ -99,16 +95,12 @@ def builder(opened: Builder) -> Builder:
 def teaching(context: BrowserContext, lab: Lab) -> Iterator[LabPage]:
     """One page for all tests of the teaching lab."""
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    with watched_page(context) as page:
-        run_all(page, lab, lab_page.NOTEBOOK)
-        page.wait_for_selector(f"{lab_page.ROOT} .pcb-lab", timeout=60_000)
-        kernel = Kernel(lab, lab_page.NOTEBOOK)
+    with opened_notebook(context, lab, lab_page.NOTEBOOK, f"{lab_page.ROOT} .pcb-lab") as (page, kernel):
         kernel.run(
             f"import sys\nsys.path.insert(0, {str(HERE.parents[1])!r})\nimport pcbench\n"
             "from tests.widgets.lab_cases import grown\nfrom pcbench_widgets.builder.templates import naive_bayes, two_coins"
         )
         yield LabPage(page, kernel)
-        kernel.close()
 
 
 @pytest.fixture

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
+from playwright.sync_api import BrowserContext, Page
 
-from tests.browser.lab import TOKEN, Lab
+from tests.browser.lab import TOKEN, Lab, run_all, watched_page
 
 LIMIT = 60.0
 
@@ -62,3 +65,18 @@ def execute(client: BlockingKernelClient, code: str, limit: float = LIMIT) -> st
             raise RuntimeError(f"{content['ename']}: {content['evalue']}\n" + "\n".join(content["traceback"]))
         elif kind == "status" and content["execution_state"] == "idle":
             return "".join(printed)
+
+
+@contextmanager
+def opened_notebook(
+    context: BrowserContext, lab: Lab, notebook: str, ready: str, size: tuple[int, int] | None = None
+) -> Iterator[tuple[Page, Kernel]]:
+    """A page on which all of a notebook has run and `ready` is there, `size` pixels large, and the kernel behind it."""
+    with watched_page(context) as page:
+        if size is not None:
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+        run_all(page, lab, notebook)
+        page.wait_for_selector(ready, timeout=60_000)
+        kernel = Kernel(lab, notebook)
+        yield page, kernel
+        kernel.close()

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser import axe
-from tests.browser.kernel import Kernel
-from tests.browser.lab import Lab, run_all, watched_page
+from tests.browser.kernel import Kernel, opened_notebook
+from tests.browser.lab import Lab
 
 pytestmark = pytest.mark.browser
 
@@ -38,14 +38,10 @@ class Dashboard:
 @pytest.fixture(scope="module")
 def dashboard(context: BrowserContext, lab: Lab) -> Iterator[Dashboard]:
     """One page for the whole file; each test leaves the run going."""
-    with watched_page(context) as page:
-        run_all(page, lab, NOTEBOOK)
-        page.wait_for_selector(".pcb-root[data-state='running']", timeout=60_000)
-        kernel = Kernel(lab, NOTEBOOK)
+    with opened_notebook(context, lab, NOTEBOOK, ".pcb-root[data-state='running']") as (page, kernel):
         yield Dashboard(page, kernel)
         kernel.run("run.stop()")
         expect(page.locator(".pcb-root")).to_have_attribute("data-state", "finished")
-        kernel.close()
 
 
 def test_one_sentence_says_why_it_is_slow(dashboard: Dashboard) -> None:

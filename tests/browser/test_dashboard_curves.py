@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser import axe
-from tests.browser.kernel import Kernel
-from tests.browser.lab import Lab, run_all, watched_page
+from tests.browser.kernel import Kernel, opened_notebook
+from tests.browser.lab import Lab
 
 pytestmark = pytest.mark.browser
 
@@ -77,15 +77,11 @@ class Curves:
 
 @pytest.fixture(scope="module")
 def curves(context: BrowserContext, lab: Lab) -> Iterator[Curves]:
-    with watched_page(context) as page:
-        run_all(page, lab, NOTEBOOK)
-        page.wait_for_selector(".pcb-root[data-seq='42']", timeout=60_000)
-        kernel = Kernel(lab, NOTEBOOK)
+    with opened_notebook(context, lab, NOTEBOOK, ".pcb-root[data-seq='42']") as (page, kernel):
         kernel.run("import time\nfrom pcbench.telemetry import GpuUse\nfrom pcbench_widgets import workbench")
         kernel.run("def ended(run):\n    assert run.wait(20)\n    return run")
         kernel.run("def under_way(run):\n    while run.step < 100_000:\n        time.sleep(0.1)\n    return run")
         yield Curves(page, kernel)
-        kernel.close()
 
 
 def test_600_messages_arrive_without_a_gap_at_25_frames_a_second(curves: Curves) -> None:

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.browser import axe
-from tests.browser.kernel import Kernel
-from tests.browser.lab import Lab, run_all, watched_page
+from tests.browser.kernel import opened_notebook
+from tests.browser.lab import Lab
 from tests.browser.layout_page import NOTEBOOK, ROOT, Layout, numbers_in
 
 pytestmark = pytest.mark.browser
@@ -23,13 +23,9 @@ pytestmark = pytest.mark.browser
 def opened(context: BrowserContext, lab: Lab) -> Iterator[Layout]:
     """One page for the whole file: opening a lab is the slow part."""
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    with watched_page(context) as page:
-        run_all(page, lab, NOTEBOOK)
-        page.wait_for_selector(f"{ROOT} .pcb-map canvas[data-settled='true']", timeout=60_000)
-        kernel = Kernel(lab, NOTEBOOK)
+    with opened_notebook(context, lab, NOTEBOOK, f"{ROOT} .pcb-map canvas[data-settled='true']") as (page, kernel):
         kernel.run("import numpy as np, torch, pcbench\nfrom layout_circuit import holed, ragged, wide\nbig = wide()")
         yield Layout(page, kernel)
-        kernel.close()
 
 
 @pytest.fixture

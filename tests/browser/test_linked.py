@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser import axe
-from tests.browser.kernel import Kernel
-from tests.browser.lab import Lab, run_all, watched_page
+from tests.browser.kernel import Kernel, opened_notebook
+from tests.browser.lab import Lab
 from tests.browser.layout_page import Layout
 
 pytestmark = pytest.mark.browser
@@ -77,15 +77,11 @@ def ids(blocks: Iterable[int]) -> str:
 
 @pytest.fixture(scope="module")
 def bench(context: BrowserContext, lab: Lab) -> Iterator[Bench]:
-    with watched_page(context) as page:
-        page.set_viewport_size({"width": 1500, "height": 1700})
-        run_all(page, lab, NOTEBOOK)
-        page.wait_for_selector(f"{ROOT} .pcb-map canvas[data-settled='true']", timeout=60_000)
+    ready = f"{ROOT} .pcb-map canvas[data-settled='true']"
+    with opened_notebook(context, lab, NOTEBOOK, ready, size=(1500, 1700)) as (page, kernel):
         page.locator(f"{ROOT} .pcb-lab").wait_for()
-        kernel = Kernel(lab, NOTEBOOK)
         yield Bench(page, kernel)
         kernel.run("bench.run.stop()")
-        kernel.close()
 
 
 def test_what_the_pointer_is_on_in_a_circuit_lights_everywhere(bench: Bench) -> None:

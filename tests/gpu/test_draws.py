@@ -37,20 +37,19 @@ from pcbench.errors import DataError, QueryError
 from pcbench.execute import lent, lent_workspace
 from pcbench.execute.noise import uniform
 from pcbench.queries import sampling
-from pcbench_kernels.gpu import down, leafwise, tiles, topdown, up
+from pcbench_kernels.gpu import topdown
 from pcbench_kernels.gpu.choose import uniform as uniform_of
 
 from .. import oracle
 from ..conformance.common import reference
 from ..conformance.test_queries import chi_square
-from .test_interpreted import CIRCUITS, fused, rows
+from .test_interpreted import CIRCUITS, fused, one_program, rows
 
 
 @pytest.fixture(autouse=True)
 def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter runs one program after the other: no work is cut up to keep a chip busy."""
-    for module in (tiles, up, down, leafwise, topdown):
-        monkeypatch.setattr(module, "FILL", 1)
+    one_program(monkeypatch)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from pcbench.compile import fuse_blocks
 from pcbench.compile.fuse import fuse, why_not_fused
 from pcbench.execute import Statistics, Workspace, em_step, expectation, forward, maximise
 from pcbench.execute.fused import fused_batch, fused_upward
-from pcbench_kernels.gpu import down, leafwise, tiles, up
+from pcbench_kernels.gpu import down, leafwise, tiles, topdown, up
 
 
 def mixture(edges: Sparse | BlockSparse) -> Circuit:
@@ -100,12 +100,16 @@ def same(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
     assert float(error) < tolerance  # NaN never passes
 
 
+def one_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (tiles, up, down, leafwise, topdown):
+        monkeypatch.setattr(module, "FILL", 1)
+
+
 @pytest.fixture(autouse=True)
 def few_programs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter runs one program after the other: no work is cut up to keep a chip busy, except where a test wants it."""
     if "many_programs" not in request.keywords:
-        for module in (tiles, up, down, leafwise):
-            monkeypatch.setattr(module, "FILL", 1)
+        one_program(monkeypatch)
 
 
 CASES = [(name, False) for name in CIRCUITS] + [(name, True) for name in WIDE]

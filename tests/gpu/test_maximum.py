@@ -11,15 +11,14 @@ import pytest
 import torch
 
 from pcbench import Model, mpe
-from pcbench_kernels.gpu import max_plus, tiles, topdown, up
+from pcbench_kernels.gpu import max_plus
 
-from .test_interpreted import CIRCUITS, fused, rows
+from .test_interpreted import CIRCUITS, fused, one_program, rows
 
 
 @pytest.fixture(autouse=True)
 def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (tiles, up, topdown):
-        monkeypatch.setattr(module, "FILL", 1)
+    one_program(monkeypatch)
 
 
 @pytest.mark.parametrize(("groups", "size", "elements", "nodes"), [(1, 1, 1, 1), (3, 5, 7, 9), (2, 70, 3, 65)])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from pcbench.errors import OptionError
 
-from .points import Point, PointHistory
+from .points import Measured, Point, PointHistory
 from .protocol import Message, log_message, points_message
 
 POINTS_PER_MESSAGE = 25
@@ -29,21 +29,13 @@ STATUS_EVERY = 0.5
 ENDED = frozenset({"finished", "failed"})
 
 
-class EventLike(Protocol):
+class EventLike(Measured, Protocol):
     """What a run reports; `pcbench.learn.Event` is one."""
 
     @property
     def seq(self) -> int: ...
     @property
     def kind(self) -> str: ...
-    @property
-    def step(self) -> int: ...
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def time(self) -> float: ...
-    @property
-    def metrics(self) -> Mapping[str, float]: ...
     @property
     def text(self) -> str: ...
 
