@@ -8,7 +8,7 @@ Flags and log-likelihoods come to the CPU together, once a pass or a step, so th
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..compile import Program
 from .evidence import Batch, Evidence
+from .graphs import beside
 from .model import Parameters
 from .statistics import Statistics
 from .workspace import Workspace
@@ -171,34 +172,57 @@ def fused_upward(
 ) -> FusedPass:
     """Launches that compute the value of every unit; with ``downward``, they keep what a downward pass needs, with ``keep``
     the elements only."""
-    from pcbench_kernels.gpu import encode_data, value_of
-
-    fused, device = program.fused, program.device
-    assert fused is not None
-    p = _buffers(program, parameters, batch, workspace, downward, keep)
-    report = workspace.get("report", (batch.size * program.circuit.num_outputs + 3,), torch.float64, device)
-    up = FusedPass(program, parameters, batch, p, workspace, report)
+    up = new_pass(program, parameters, batch, workspace, downward, keep)
 
     def work() -> None:
-        up.flags.zero_()
-        if batch.data is not None:
-            for codes, leaves in zip(batch.codes, fused.leaves, strict=True):
-                encode_data(batch.data, batch.seen, leaves, codes, up.flags[OUTSIDE:])
-        for layer in fused.layers:
-            value_of(p, layer)
-        for column, node, unit, nodes in fused.outputs:
-            value = p.values[node * batch.size : (node + nodes) * batch.size].view(batch.size, nodes)
-            torch.add(value.double(), p.scales[unit][:, None], out=up.likelihood[:, column : column + nodes])
-        report[-3:].copy_(up.flags)
+        begin(up)
+        climb(up, 0, None)
 
     seen = None if batch.seen is None else batch.seen.stride()
     run(up, ("up", downward, keep, None if batch.data is None else batch.data.dtype, seen), work)
     return up
 
 
+def new_pass(
+    program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace, downward: bool, keep: bool = False
+) -> FusedPass:
+    """A pass with its buffers, not launched."""
+    p = _buffers(program, parameters, batch, workspace, downward, keep)
+    report = workspace.get("report", (batch.size * program.circuit.num_outputs + 3,), torch.float64, program.device)
+    return FusedPass(program, parameters, batch, p, workspace, report)
+
+
+def begin(up: FusedPass) -> None:
+    """The launches ahead of all layers: flags and codes."""
+    from pcbench_kernels.gpu import encode_data
+
+    assert up.program.fused is not None
+    up.flags.zero_()
+    batch = up.batch
+    if batch.data is not None:
+        for codes, leaves in zip(batch.codes, up.program.fused.leaves, strict=True):
+            encode_data(batch.data, batch.seen, leaves, codes, up.flags[OUTSIDE:])
+
+
+def climb(up: FusedPass, first: int, last: int | None) -> None:
+    """The launches of layers ``first`` up to ``last``, and after the last of all (``None``) the log-likelihoods."""
+    from pcbench_kernels.gpu import value_of
+
+    fused, p = up.program.fused, up.buffers
+    assert fused is not None
+    for layer in fused.layers[first:last]:
+        value_of(p, layer)
+    if last is not None:
+        return
+    for column, node, unit, nodes in fused.outputs:
+        value = p.values[node * p.size : (node + nodes) * p.size].view(p.size, nodes)
+        torch.add(value.double(), p.scales[unit][:, None], out=up.likelihood[:, column : column + nodes])
+    up.report[-3:].copy_(up.flags)
+
+
 def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     """Add the batch's expected counts to ``statistics``; their number of rows and log-likelihood are the caller's."""
-    from pcbench_kernels.gpu import count_categories, count_edges, sort
+    from pcbench_kernels.gpu import count_categories, count_edges
 
     fused, p = up.program.fused, up.buffers
     assert fused is not None
@@ -209,11 +233,11 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
         if fresh:
             for table in fused.shared:  # the others are written
                 statistics.weights[table].zero_()
-        flow_down(up)
-        for edges in fused.edges:
-            count_edges(p, edges, statistics.flat, 0, fresh)
+        with beside(up.program.device, lambda: sort_all(up, samples)):
+            flow_down(up)
+            for edges in fused.edges:
+                count_edges(p, edges, statistics.flat, 0, fresh)
         for leaves, found in zip(fused.leaves, samples, strict=True):
-            sort(p, leaves, found)
             count_categories(p, leaves, found, statistics.leaves[leaves.table], fresh)
 
     run(up, ("down", fresh), work, statistics.flat, *statistics.leaves)
@@ -229,19 +253,29 @@ def flow_down(up: FusedPass) -> None:
         flow_through(up.buffers, layer)
 
 
+def sort_all(up: FusedPass, samples: Sequence[Samples]) -> None:
+    """The launches that bring the samples of each leaf table into the order of their categories; they need codes only."""
+    from pcbench_kernels.gpu import sort
+
+    assert up.program.fused is not None
+    for leaves, found in zip(up.program.fused.leaves, samples, strict=True):
+        sort(up.buffers, leaves, found)
+
+
 def samples_of(up: FusedPass, leaves: FusedLeaves) -> Samples:
     """Memory for the samples of a leaf table in the order of their categories."""
-    from pcbench_kernels.gpu import Samples, parts_of
+    from pcbench_kernels.gpu import FEW_PARTS, Samples, parts_of
 
     def get(name: str, shape: tuple[int, ...], kind: torch.dtype) -> Tensor:
         return up.workspace.get(f"{name}{leaves.table}", shape, kind, up.program.device)
 
     parts = parts_of(leaves, up.batch.size)
+    masses = get("masses", (leaves.runs, parts, leaves.nodes), torch.float32)
     return Samples(
         get("places", (len(leaves.source) * up.batch.size,), torch.int64),
         get("bounds", (leaves.runs, leaves.categories + 2), torch.int32),
-        get("masses", (leaves.runs, parts, leaves.nodes), torch.float32),
-        parts,
+        masses,
+        masses if parts <= FEW_PARTS else get("total masses", (leaves.runs, 1, leaves.nodes), torch.float32),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +12,8 @@ from torch import Tensor
 from pcbench_kernels.cpu.em import least_mass
 
 from ..compile import LeafTable, Program, weight_starts
-from .fused import WRONG, FusedPass, flags, flow_down, run, samples_of
+from .fused import WRONG, FusedBatch, begin, climb, flags, flow_down, new_pass, samples_of, sort_all
+from .graphs import beside
 from .model import Parameters
 from .stamps import Stamps
 from .workspace import Workspace
@@ -24,57 +27,137 @@ def updates_alone(program: Program) -> bool:
     return program.fused is not None and all(leaves.learns for leaves in program.fused.leaves)
 
 
-def update_of(program: Program, workspace: Workspace, step: float, pseudocount: float) -> Update:
-    """Step size and pseudocount where launches read them, and the flag that they raise."""
+def _places(*several: Parameters) -> tuple[int, ...]:
+    """Where parameters lie."""
+    return tuple(t.data_ptr() for p in several for t in (p.flat, p.operands, *p.leaves, *p.gathered))
+
+
+def update_of(program: Program, workspace: Workspace) -> Update:
+    """Where launches read step size and pseudocount, and the flag that they raise."""
     from pcbench_kernels.gpu import Update
 
     rates = workspace.get("rates", (2,), torch.float32, program.device)
-    if workspace.remembered.get("rates") != (step, pseudocount):
-        rates.copy_(torch.tensor([step, pseudocount]))
-        workspace.remembered["rates"] = (step, pseudocount)
     return Update(rates, flags(workspace, program.device)[WRONG:], least_mass(program.dtype))
 
 
-def fused_learn(up: FusedPass, update: Update, new: Parameters, stamps: Stamps | None = None) -> None:
-    """Flows, expected counts and the M step of one batch, into the memory of ``new``; its old contents do not matter.
+#: Launches of a step's first graph. A graph starts when all of it has reached the GPU: the longer ones follow while it is busy.
+AHEAD = 8
+#: Layers of programs whose other launches may all go into one graph.
+SHORT = 32
+_numbers = count()
 
-    Counts are kept only for weights that no launch updates while it counts.
+
+class FusedStep:
+    """A step of EM over batches of one size, from one piece of memory into another: buffers, and the launches in their order.
+
+    Made once; what changes from step to step is read from memory: data, parameters, and the rates of ``update``.
     """
-    from pcbench_kernels.gpu import add_up, count_edges, learn_categories, learn_edges, maximise_sums, sort
 
-    program, p, workspace = up.program, up.buffers, up.workspace
-    fused = program.fused
-    assert fused is not None
-    base, end = fused.late_weights
-    counts = workspace.get("late counts", (end - base,), torch.float32, program.device)
-    samples = [samples_of(up, leaves) for leaves in fused.leaves]
-    starts = weight_starts(program.sum_tables)
-    rounded = None if new.operands.data_ptr() == new.flat.data_ptr() else new.operands
+    def __init__(self, program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> None:
+        assert program.fused is not None
+        self.up = new_pass(program, old, batch, workspace, downward=True)
+        self._new, self._number, self._short = new, next(_numbers), len(program.fused.layers) <= SHORT
+        self._samples = [samples_of(self.up, leaves) for leaves in program.fused.leaves]
+        base, end = program.fused.late_weights
+        self._base = base
+        self._counts = workspace.get("late counts", (end - base,), torch.float32, program.device)
+        self._update = update_of(program, workspace)
+        self.moves = workspace.moves
+        self.memory = frozenset(_places(old, new))
 
-    def learn() -> None:
+    def launch(self, step: float, pseudocount: float, stamps: Stamps | None = None) -> None:
+        """All of it; with ``stamps``, which mark the ends of its parts, in as many graphs as parts."""
+        self._run("begin", self._begin)
+        set_rates(self._update, self.up.workspace, step, pseudocount)  # while the GPU is at work
+        if stamps is None and self._short:
+            self._run("rest", lambda: self._sorted(self._climb, self._flow, self._learn_edges, then=self._learn_leaves))
+            return
+        mark = (lambda _: None) if stamps is None else stamps.mark
+        self._run("forward", lambda: self._sorted(self._climb))
+        mark("forward")
+        self._run("flow", self._flow)
+        mark("backward")
+        self._run("learn", self._learn)
+        mark("update")
+
+    def _run(self, what: str, work: Callable[[], None]) -> None:
+        self.up.workspace.graphs.run((self._number, what), work, self.up.program.device)
+
+    def _sorted(self, *works: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
+        """``works``, while samples are sorted; ``then`` what needs them in order."""
+        with beside(self.up.program.device, lambda: sort_all(self.up, self._samples)):
+            for work in works:
+                work()
+        then()
+
+    def _begin(self) -> None:
+        begin(self.up)
+        climb(self.up, 0, AHEAD)
+
+    def _climb(self) -> None:
+        climb(self.up, AHEAD, None)
+
+    def _flow(self) -> None:
+        flow_down(self.up)
+
+    def _learn(self) -> None:
+        self._learn_edges()
+        self._learn_leaves()
+
+    def _learn_edges(self) -> None:
+        """Counts are kept only for weights that no launch updates while it counts."""
+        from pcbench_kernels.gpu import count_edges, learn_edges, maximise_sums
+
+        program, p, new, counts, base = self.up.program, self.up.buffers, self._new, self._counts, self._base
+        fused, rounded = program.fused, None if self._new.operands is self._new.flat else self._new.operands
+        assert fused is not None
+        starts = weight_starts(program.sum_tables)
         for table in fused.shared:
             counts[starts[table] - base : starts[table + 1] - base].zero_()
         for edges in fused.edges:
             if edges.learns:
-                learn_edges(p, edges, new.flat, rounded, update)
+                learn_edges(p, edges, new.flat, rounded, self._update)
             else:
                 count_edges(p, edges, counts, base, True)
         for rows in fused.late_rows:
-            maximise_sums(p.weights, counts, base, rows, new.flat, rounded, update)
-        for leaves, found in zip(fused.leaves, samples, strict=True):
-            t = leaves.table
-            sort(p, leaves, found)
-            add_up(p, leaves, found)
-            learn_categories(p, leaves, found, up.parameters.leaves[t], new.leaves[t], new.gathered[t], update)
-        up.report[-3:].copy_(up.flags)
+            maximise_sums(p.weights, counts, base, rows, new.flat, rounded, self._update)
 
-    outputs = [new.flat, new.operands, *new.leaves, *new.gathered]
-    mark = (lambda _: None) if stamps is None else stamps.mark
-    mark("forward")
-    run(up, "flow", lambda: flow_down(up))
-    mark("backward")
-    run(up, "learn", learn, *outputs)
-    mark("update")
+    def _learn_leaves(self) -> None:
+        from pcbench_kernels.gpu import add_up, learn_categories
+
+        fused, p, old, new = self.up.program.fused, self.up.buffers, self.up.parameters, self._new
+        assert fused is not None
+        for leaves, found in zip(fused.leaves, self._samples, strict=True):
+            t = leaves.table
+            add_up(p, leaves, found)
+            learn_categories(p, leaves, found, old.leaves[t], new.leaves[t], new.gathered[t], self._update)
+        self.up.report[-3:].copy_(self.up.flags)
+
+
+def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> FusedStep:
+    """The step from the memory of ``old`` into that of ``new``, whose old contents do not matter.
+
+    It is laid out once, and kept in the workspace.
+    """
+    held = workspace.steps
+    kind = (None, None) if batch.data is None else (batch.data.dtype, None if batch.seen is None else batch.seen.stride())
+    places = _places(old, new)
+    key = (program, batch.size, kind, places)
+    step = held.get(key)
+    if step is None or step.moves != workspace.moves:
+        memory = frozenset(places)
+        for other in [k for k, s in held.items() if s.memory != memory]:
+            del held[other]  # so that no parameters are held that nobody else holds
+        step = held[key] = FusedStep(program, old, new, batch, workspace)
+    step.up.batch = batch
+    return step
+
+
+def set_rates(update: Update, workspace: Workspace, step: float, pseudocount: float) -> None:
+    """Step size and pseudocount of the launches to come."""
+    if workspace.remembered.get("rates") != (step, pseudocount):
+        update.rates.copy_(torch.tensor([step, pseudocount]))
+        workspace.remembered["rates"] = (step, pseudocount)
 
 
 def fused_leaves(table: LeafTable, old: Tensor, counts: Tensor, new: Parameters, t: int, update: Update) -> None:

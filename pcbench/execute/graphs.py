@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
 
 #: Captured graphs that a workspace keeps; a training loop needs four (two passes × two models that take turns).
 GRAPHS = 16
+
+
+@cache
+def _side(device: torch.device) -> Any:
+    return torch.cuda.Stream(device)
+
+
+@contextmanager
+def beside(device: torch.device, work: Callable[[], None]) -> Iterator[None]:
+    """On a GPU ``work`` is done beside what is done inside, captured or not; afterwards both have been.
+
+    It must read and write memory that nothing inside writes, and that is there to stay.
+    """
+    if device.type != "cuda":
+        work()
+        yield
+        return
+    here, side = torch.cuda.current_stream(device), _side(device)
+    side.wait_stream(here)
+    with torch.cuda.stream(side):
+        work()
+    yield
+    here.wait_stream(side)
 
 
 @dataclass(eq=False)

@@ -12,7 +12,7 @@ from pcbench_kernels.cpu.em import least_mass, sum_update
 from ..compile import LeafTable, SumTable
 from ..distributions import Categorical
 from ..errors import DataError, OptionError, hinted
-from .fused_update import fused_leaves, update_of
+from .fused_update import fused_leaves, set_rates, update_of
 from .leaves import write_logs, write_masses
 from .model import Model, Parameters
 from .statistics import Statistics
@@ -86,7 +86,8 @@ def _maximise_fused(model: Model, statistics: Statistics, step: float, pseudocou
     program, old = model.program, model.parameters
     assert program.fused is not None
     workspace = Workspace()
-    update = update_of(program, workspace, step, pseudocount)
+    update = update_of(program, workspace)
+    set_rates(update, workspace, step, pseudocount)
     update.wrong.zero_()
     rounded = None if out.operands is out.flat else out.operands
     for rows in program.fused.rows:

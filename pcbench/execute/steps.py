@@ -13,7 +13,7 @@ from ..errors import DataError, hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
 from .fused import FusedBatch, FusedPass, fused_batch, fused_downward, fused_upward
-from .fused_update import fused_learn, update_of, updates_alone
+from .fused_update import fused_step, updates_alone
 from .linear import fastest_upward
 from .maximise import check_rates, maximise, recycled
 from .model import Model
@@ -149,14 +149,10 @@ def em_step(
             stamps = Stamps(model.program.device) if clock is not None else None
             new = recycled(model, recycle)
 
-            def passed(stamps: Stamps | None = None) -> FusedPass:
-                up = fused_upward(model.program, model.parameters, laid_out, workspace, downward=True)
-                update = update_of(model.program, workspace, step_size, pseudocount)  # while the GPU is at work
-                fused_learn(up, update, new.parameters, stamps)
-                return up
-
-            _rehearse("step", passed, laid_out, model, workspace)
-            settled = passed(stamps).settle()
+            step = fused_step(model.program, model.parameters, new.parameters, laid_out, workspace)
+            _rehearse("step", lambda: step.launch(step_size, pseudocount), laid_out, model, workspace)
+            step.launch(step_size, pseudocount, stamps)
+            settled = step.up.settle()
             if settled.wrong and settled.exact:
                 raise DataError("the expected counts of a layer hold NaN or infinity; the model was not changed")
             if clock is not None and stamps is not None:

@@ -7,6 +7,7 @@ faults. Contents never carry over: every pass writes what it reads.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ class Workspace:
         #: Counts how often a buffer moved: whoever remembers addresses (a captured graph) asks again when it changes.
         self.moves = 0
         self.graphs = Graphs()
+        #: Steps of training that are laid out, by what and where they read and write.
+        self.steps: dict[Hashable, Any] = {}
         #: Counts the fused passes whose batch the exact ones evaluated again.
         self.given_up = 0
         #: What buffers are known to hold, by whoever filled them.

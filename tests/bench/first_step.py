@@ -26,8 +26,9 @@ import pcbench as pcb
 from pcbench.bench import cases
 from pcbench.compile.fuse import fuse
 from pcbench.execute import Workspace
-from pcbench.execute.fused import fused_batch, fused_upward
-from pcbench.execute.fused_update import fused_learn, update_of
+from pcbench.execute.fused import fused_batch
+from pcbench.execute.fused_update import fused_step
+from pcbench.execute.maximise import recycled
 
 BATCH = 512
 
@@ -92,13 +93,12 @@ def kernels(case: str, together: bool) -> None:
     tables = (program.layers, program.sum_tables, program.leaf_tables)
     plan = fuse(*tables, program.num_units, "fast", program.device, len(program.circuit.variables))
     model = pcb.Model.create(dataclasses.replace(program, fused=plan))
-    workspace, new = Workspace(), model.blank()
+    workspace, new = Workspace(), recycled(model, None)
     batch = fused_batch(model.program, pcb.Evidence(cases.rows(program.circuit, BATCH)), workspace)
     assert batch is not None
     noted: list[Launch] = []
     with torch.no_grad(), rehearsal(noted.extend):
-        up = fused_upward(model.program, model.parameters, batch, workspace, downward=True)
-        fused_learn(up, update_of(model.program, workspace, 0.01, 0.001), new.parameters)
+        fused_step(model.program, model.parameters, new.parameters, batch, workspace).launch(0.01, 0.001)
     start = seconds()
     if together:
         compile_together(noted)

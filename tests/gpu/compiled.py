@@ -58,7 +58,8 @@ def _step(plan: Fused) -> None:
     for rows in plan.late_rows:
         update.maximise_sums(single, single, 0, rows, single, None if plan.precision == "exact" else operands, told)
     for leaves in plan.leaves:
-        samples = Samples(torch.empty(16, dtype=torch.int64, device="meta"), flag, single, leafwise.parts_of(leaves, BATCH))
+        masses = torch.empty(1, leafwise.parts_of(leaves, BATCH), 1, device="meta")
+        samples = Samples(torch.empty(16, dtype=torch.int64, device="meta"), flag, masses, masses)
         if leaves.most * BATCH <= leafwise.SORTED:
             leafwise.sort(p, leaves, samples)
         leafwise.add_up(p, leaves, samples)

@@ -2,13 +2,14 @@
 
 from .down import count_edges, flow_through
 from .launching import rehearsal
-from .leafwise import Samples, add_up, count_categories, encode_data, learn_categories, parts_of, sort
+from .leafwise import FEW_PARTS, Samples, add_up, count_categories, encode_data, learn_categories, parts_of, sort
 from .tiles import PRECISIONS, Pass, Update
 from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, max_plus, runs_of, start
 from .up import value_of
 from .update import learn_edges, maximise_categorical, maximise_sums
 
 __all__ = [
+    "FEW_PARTS",
     "PRECISIONS",
     "Draws",
     "Pass",

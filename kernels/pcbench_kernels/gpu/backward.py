@@ -62,7 +62,7 @@ def narrow_sum_flow(
     NODES,
     WIDTH,
     OUTPUTS,
-    SPAN,
+    SPAN: tl.constexpr,
     BN: tl.constexpr,
     BM: tl.constexpr,
     BE: tl.constexpr,

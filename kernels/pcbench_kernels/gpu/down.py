@@ -78,7 +78,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
         layer.nodes,
         layer.width,
         p.seeds.shape[1],
-        span,
+        SPAN=span,
         BN=rows,
         BM=nodes,
         BE=cols,

@@ -117,6 +117,7 @@ def leaf_em(
     least,
     BC: tl.constexpr,
     BN: tl.constexpr,
+    BQ: tl.constexpr,
 ):
     """Counts and updates some categories of a parameter set ``[C, N]``, and their logs (last row 0)."""
     run = tl.program_id(0)
@@ -137,7 +138,7 @@ def leaf_em(
     mass = tl.zeros((BN,), tl.float32)
     for part in range(PARTS):
         mass += tl.load(masses + (held * PARTS + part) * NODES + n, mask=n_in, other=0.0)
-    count = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN)
+    count = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN, BQ)
     flag_if_wrong(mass, wrong)
     mass += pseudocount
     knows = (mass >= least) & learns

@@ -135,8 +135,8 @@ def narrow_sum_forward(
     B,
     NODES,
     WIDTH,
-    SPAN,
     least,
+    SPAN: tl.constexpr,
     BN: tl.constexpr,
     BM: tl.constexpr,
     BK: tl.constexpr,
@@ -144,15 +144,19 @@ def narrow_sum_forward(
     FACTORS: tl.constexpr,
     PRECISION: tl.constexpr,
     KEEP: tl.constexpr,
+    FULL: tl.constexpr,
     ALIGNED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """``y = log Σ_e w[n,e]·x[e]`` of blocks of one term, whose elements ``x`` stay on the chip; ``KEEP`` stores them as well.
 
-    A program evaluates ``SPAN`` nodes of a block for its samples. Addresses, leaves and weights are fetched before it waits
+    A program evaluates ``SPAN`` nodes of a block for its samples (known when it is compiled: one tile is no loop, which halves
+    the registers). ``FULL``: elements fill a tile. Addresses, leaves and weights are fetched before it waits
     for the launch ahead of it. Nodes are the rows of the matrix product, which want to be 64.
     A node whose linear sum falls below ``least`` raises the ``suspect`` flag: the caller evaluates again in the exact path.
     """
+    if FULL:
+        WIDTH = BK
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
@@ -225,13 +229,18 @@ def many_sum_forward(
     PARTS: tl.constexpr,
     PRECISION: tl.constexpr,
     HOLES: tl.constexpr,
+    FULL: tl.constexpr,
     ALIGNED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """The same for blocks of several terms, which meet at the highest of their scales so far, in float64.
 
-    ``HOLES``: a node sees some of the terms only, and its sum is relative to the highest of those; ``top`` lies between.
+    ``FULL``: nodes and elements of a term fill their tiles. ``HOLES``: a node sees some of the terms only, and its sum is
+    relative to the highest of those; ``top`` lies between.
     """
+    if FULL:
+        NODES = BM
+        WIDTH = BK
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)

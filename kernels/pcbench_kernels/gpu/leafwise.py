@@ -19,6 +19,10 @@ from .tiles import FILL, Pass, Update, power
 SORTED = 2048
 #: Samples whose flows one program adds up: at most, and at least where that keeps more of the chip busy.
 PART, LEAST_PART = 1024, 128
+#: Flows that a program adds up at once.
+MASS_CELLS = 4096
+#: Most sums of a node's flows that every program of the update adds up again.
+FEW_PARTS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +31,14 @@ class Samples:
 
     Attributes:
         places: ``[slots·B]`` int64; bounds: ``[sets, C + 2]`` int32.
-        masses: float32 ``[sets, parts, N]``, flows added up.
-        parts: of the samples of a set.
+        masses: float32 ``[sets, parts, N]``, flows added up, each over a part of the samples of a set.
+        totals: the same in at most :data:`FEW_PARTS` parts; may be ``masses`` itself.
     """
 
     places: Tensor
     bounds: Tensor
     masses: Tensor
-    parts: int
+    totals: Tensor
 
 
 def parts_of(leaves: FusedLeaves, size: int) -> int:
@@ -105,9 +109,9 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
 
 
 def add_up(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
-    """Fills in ``masses``."""
+    """Fills in ``masses`` and ``totals``."""
     cols = min(256, max(16, power(leaves.nodes)))
-    launch(leaf_masses, (leaves.runs, samples.parts, triton.cdiv(leaves.nodes, cols)))(
+    launch(leaf_masses, (leaves.runs, samples.masses.shape[1], triton.cdiv(leaves.nodes, cols)))(
         p.flows,
         samples.places,
         samples.bounds,
@@ -117,10 +121,12 @@ def add_up(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
         p.size,
         leaves.nodes,
         leaves.categories,
-        samples.parts,
-        BQ=max(16, 4096 // cols),
+        samples.masses.shape[1],
+        BQ=max(16, MASS_CELLS // cols),
         BN=cols,
     )
+    if samples.totals is not samples.masses:
+        torch.sum(samples.masses, 1, keepdim=True, out=samples.totals)
 
 
 def count_categories(p: Pass, leaves: FusedLeaves, samples: Samples, counts: Tensor, fresh: bool) -> None:
@@ -138,6 +144,7 @@ def count_categories(p: Pass, leaves: FusedLeaves, samples: Samples, counts: Ten
         leaves.categories,
         BC=rows,
         BN=cols,
+        BQ=max(16, MASS_CELLS // cols),
         ADD=not fresh,
     )
 
@@ -151,7 +158,7 @@ def learn_categories(
         p.flows,
         samples.places,
         samples.bounds,
-        samples.masses,
+        samples.totals,
         old,
         out,
         table,
@@ -163,10 +170,11 @@ def learn_categories(
         p.size,
         leaves.nodes,
         leaves.categories,
-        samples.parts,
+        samples.totals.shape[1],
         update.least,
         BC=rows,
         BN=cols,
+        BQ=max(16, MASS_CELLS // cols),
     )
 
 

@@ -112,11 +112,16 @@ def leaf_masses(
 
 
 @triton.jit
-def category_flows(flows, places, first, low, high, n, n_in, BC: tl.constexpr, BN: tl.constexpr):
-    """``[BC, BN]``: the flows of samples ``low … high`` of each category, four at a time."""
+def category_flows(flows, places, first, low, high, n, n_in, BC: tl.constexpr, BN: tl.constexpr, BQ: tl.constexpr):
+    """``[BC, BN]``: the flows of samples ``low … high`` of each category, four at a time.
+
+    Categories with many samples (the background of images) would keep the others waiting: after the first few, each of them
+    has the whole program for itself.
+    """
+    FEW: tl.constexpr = 16
     total = tl.zeros((BC, BN), tl.float32)
     most = tl.max(high - low, 0)
-    for j in range(0, most, 4):
+    for j in range(0, tl.minimum(most, FEW), 4):
         q = low + j
         at0 = tl.load(places + first + q, mask=q < high, other=0)
         at1 = tl.load(places + first + q + 1, mask=q + 1 < high, other=0)
@@ -127,6 +132,18 @@ def category_flows(flows, places, first, low, high, n, n_in, BC: tl.constexpr, B
         f2 = tl.load(flows + at2[:, None] + n[None, :], mask=(q + 2 < high)[:, None] & n_in[None, :], other=0.0)
         f3 = tl.load(flows + at3[:, None] + n[None, :], mask=(q + 3 < high)[:, None] & n_in[None, :], other=0.0)
         total += (f0.to(tl.float32) + f1.to(tl.float32)) + (f2.to(tl.float32) + f3.to(tl.float32))
+    if most > FEW:
+        row = tl.arange(0, BC)
+        for c in range(BC):
+            start = tl.sum(tl.where(row == c, low, 0), 0) + FEW
+            end = tl.sum(tl.where(row == c, high, 0), 0)
+            more = tl.zeros((BN,), tl.float32)
+            for q0 in range(start, end, BQ):
+                q = q0 + tl.arange(0, BQ)
+                at = tl.load(places + first + q, mask=q < end, other=0)
+                f = tl.load(flows + at[:, None] + n[None, :], mask=(q < end)[:, None] & n_in[None, :], other=0.0)
+                more += tl.sum(f.to(tl.float32), 0)
+            total += tl.where((row == c)[:, None], more[None, :], 0.0)
     return total
 
 
@@ -143,6 +160,7 @@ def leaf_counts(
     SIZE,
     BC: tl.constexpr,
     BN: tl.constexpr,
+    BQ: tl.constexpr,
     ADD: tl.constexpr,
 ):
     """Expected counts ``[sets, C + 1, N]``; written, or added."""
@@ -155,7 +173,7 @@ def leaf_counts(
     bound = bounds + held * (SIZE + 2) + c
     low = tl.load(bound, mask=c_in, other=0)
     high = tl.load(bound + 1, mask=c_in, other=0)
-    total = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN)
+    total = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN, BQ)
     where = counts + held * (SIZE + 1) * NODES + (c[:, None] * NODES + n[None, :])
     mask = c_in[:, None] & n_in[None, :]
     if ADD:
