@@ -118,6 +118,7 @@ class FusedLeaves:
         most: slots of a run.
         uses: ``[slots]``, rows of the codes.
         elements_at, offsets, strides: ``[slots]``, where their flows lie, as in :class:`FusedEdges`.
+        aligned: whether nodes, offsets and strides are multiples of 16.
         learns: whether their family is updated by dividing counts by their sum.
         trainable: ``[runs]`` int32.
     """
@@ -136,6 +137,7 @@ class FusedLeaves:
     elements_at: Tensor
     offsets: Tensor
     strides: Tensor
+    aligned: bool
     learns: bool
     trainable: Tensor
 

@@ -42,9 +42,10 @@ class Trainer:
 
     def step(self, clock: Clock | None = None) -> None:
         """Forward, backward, mini-batch EM."""
-        kept = None if updates_alone(self.model.program) else self.statistics
-        new = em_step(self.model, self.data, STEP_SIZE, PSEUDOCOUNT, self.workspace, self._spare, kept, clock).model
-        self._spare, self.model = self.model, new
+        alone = updates_alone(self.model.program)
+        kept, recycle = (None, self.model) if alone else (self.statistics, self._spare)
+        new = em_step(self.model, self.data, STEP_SIZE, PSEUDOCOUNT, self.workspace, recycle, kept, clock).model
+        self._spare, self.model = None if alone else self.model, new
 
 
 @runtime_checkable

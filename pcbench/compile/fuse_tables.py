@@ -169,6 +169,7 @@ class Tables:
             elements_at=elements_at,
             offsets=offsets,
             strides=strides,
+            aligned=not bool(((offsets | strides | table.nodes) & 15).any()),
             learns=learns,
             trainable=trains[torch.tensor(sets)].to(self._device),
         )

@@ -28,7 +28,8 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.gpu import Pass, Samples
 
 #: What may go wrong in a pass, each with a flag: mass was lost to underflow, a value is no category, a count is not finite.
-SUSPECT, OUTSIDE, WRONG = range(3)
+#: The last flag is the launches' own: with it, no parameter changes.
+SUSPECT, OUTSIDE, WRONG, HOLD = range(4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ class FusedPass:
 
     @property
     def flags(self) -> Tensor:
-        """``[3]`` int32, on the GPU."""
+        """``[4]`` int32, on the GPU."""
         return flags(self.workspace, self.program.device)
 
     def settle(self) -> Settled:
@@ -119,8 +120,8 @@ class Settled:
 
 
 def flags(workspace: Workspace, device: torch.device) -> Tensor:
-    """See :data:`SUSPECT`, :data:`OUTSIDE`, :data:`WRONG`."""
-    return workspace.get("flags", (3,), torch.int32, device)
+    """See :data:`SUSPECT`, :data:`OUTSIDE`, :data:`WRONG`, :data:`HOLD`."""
+    return workspace.get("flags", (4,), torch.int32, device)
 
 
 def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> FusedBatch | None:
@@ -217,7 +218,7 @@ def climb(up: FusedPass, first: int, last: int | None) -> None:
     for column, node, unit, nodes in fused.outputs:
         value = p.values[node * p.size : (node + nodes) * p.size].view(p.size, nodes)
         torch.add(value.double(), p.scales[unit][:, None], out=up.likelihood[:, column : column + nodes])
-    up.report[-3:].copy_(up.flags)
+    up.report[-3:].copy_(up.flags[:HOLD])
 
 
 def fused_downward(up: FusedPass, statistics: Statistics) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from pcbench_kernels.cpu.em import least_mass
 
 from ..compile import LeafTable, Program, weight_starts
-from .fused import WRONG, FusedBatch, begin, climb, flags, flow_down, new_pass, samples_of, sort_all
+from .fused import HOLD, WRONG, FusedBatch, begin, climb, flags, flow_down, new_pass, samples_of, sort_all
 from .graphs import beside
 from .model import Parameters
 from .stamps import Stamps
@@ -37,7 +37,8 @@ def update_of(program: Program, workspace: Workspace) -> Update:
     from pcbench_kernels.gpu import Update
 
     rates = workspace.get("rates", (2,), torch.float32, program.device)
-    return Update(rates, flags(workspace, program.device)[WRONG:], least_mass(program.dtype))
+    raised = flags(workspace, program.device)
+    return Update(rates, raised[WRONG:], raised[HOLD:], least_mass(program.dtype))
 
 
 #: Launches of a step's first graph. A graph starts when all of it has reached the GPU: the longer ones follow while it is busy.
@@ -50,13 +51,15 @@ _numbers = count()
 class FusedStep:
     """A step of EM over batches of one size, from one piece of memory into another: buffers, and the launches in their order.
 
-    Made once; what changes from step to step is read from memory: data, parameters, and the rates of ``update``.
+    Made once; what changes from step to step is read from memory: data, parameters, and the rates of ``update``. Both pieces
+    may be the same (in place): then nothing is written where a value is no category, mass was lost, or a row has no likelihood.
     """
 
     def __init__(self, program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> None:
         assert program.fused is not None
         self.up = new_pass(program, old, batch, workspace, downward=True)
         self._new, self._number, self._short = new, next(_numbers), len(program.fused.layers) <= SHORT
+        self._in_place = _places(old) == _places(new)
         self._samples = [samples_of(self.up, leaves) for leaves in program.fused.leaves]
         base, end = program.fused.late_weights
         self._base = base
@@ -95,7 +98,11 @@ class FusedStep:
         climb(self.up, 0, AHEAD)
 
     def _climb(self) -> None:
+        from pcbench_kernels.gpu import hold
+
         climb(self.up, AHEAD, None)
+        if self._in_place:
+            hold(self.up.report[:-3], self.up.flags, self._update)
 
     def _flow(self) -> None:
         flow_down(self.up)
@@ -131,7 +138,7 @@ class FusedStep:
             t = leaves.table
             add_up(p, leaves, found)
             learn_categories(p, leaves, found, old.leaves[t], new.leaves[t], new.gathered[t], self._update)
-        self.up.report[-3:].copy_(self.up.flags)
+        self.up.report[-3:].copy_(self.up.flags[:HOLD])
 
 
 def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> FusedStep:

@@ -66,7 +66,7 @@ def layer_launches(plan: GpuPlan, layer: int, precision: str, capability: int, b
     p = stand_in(batch, fused.operands, fused.logs, precision, len(fused.leaves))
     single = torch.empty(16, device="meta")
     rounded = None if precision == "exact" else p.operands
-    told = Update(single, p.suspect, 1e-30)
+    told = Update(single, p.suspect, p.suspect, 1e-30)
     out: list[tuple[str, Launch]] = []
     with recording(capability) as found:
         for held in launches:

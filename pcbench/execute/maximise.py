@@ -12,6 +12,7 @@ from pcbench_kernels.cpu.em import least_mass, sum_update
 from ..compile import LeafTable, SumTable
 from ..distributions import Categorical
 from ..errors import DataError, OptionError, hinted
+from .fused import flags
 from .fused_update import fused_leaves, set_rates, update_of
 from .leaves import write_logs, write_masses
 from .model import Model, Parameters
@@ -88,7 +89,7 @@ def _maximise_fused(model: Model, statistics: Statistics, step: float, pseudocou
     workspace = Workspace()
     update = update_of(program, workspace)
     set_rates(update, workspace, step, pseudocount)
-    update.wrong.zero_()
+    flags(workspace, program.device).zero_()
     rounded = None if out.operands is out.flat else out.operands
     for rows in program.fused.rows:
         maximise_sums(old.flat, statistics.flat, 0, rows, out.flat, rounded, update)

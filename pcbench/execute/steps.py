@@ -134,12 +134,16 @@ def em_step(
 
     Args:
         model, evidence, workspace: as for :func:`expectation`.
-        step_size, pseudocount, recycle: as for :func:`maximise`.
+        step_size, pseudocount: as for :func:`maximise`.
+        recycle: a model of the same program that nobody needs any more; its memory is used for the result. It may be
+            ``model`` itself: then a GPU that can (:func:`updates_alone`) writes the new parameters over the old ones, unless
+            the batch needs the exact passes.
         statistics: memory for counts where they have to be kept.
         clock: gets a lap, or a share of one, for ``"forward"``, ``"backward"`` and ``"update"``.
 
     Raises:
-        DataError: when the evidence does not fit the variables, or a count is not finite; the model is as it was.
+        DataError: when the evidence does not fit the variables, or a count is not finite; the model is as it was, but for
+            those of its other nodes that have been updated in place by then.
     """
     check_rates(step_size, pseudocount)
     with torch.no_grad():
@@ -147,19 +151,20 @@ def em_step(
         lost_mass = False
         if updates_alone(model.program) and (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
             stamps = Stamps(model.program.device) if clock is not None else None
-            new = recycled(model, recycle)
-
+            in_place = recycle is model
+            new = Model(model.program, model.parameters.again(model.program)) if in_place else recycled(model, recycle)
             step = fused_step(model.program, model.parameters, new.parameters, laid_out, workspace)
             _rehearse("step", lambda: step.launch(step_size, pseudocount), laid_out, model, workspace)
             step.launch(step_size, pseudocount, stamps)
             settled = step.up.settle()
             if settled.wrong and settled.exact:
-                raise DataError("the expected counts of a layer hold NaN or infinity; the model was not changed")
+                kept = "the nodes in question were not changed" if in_place else "the model was not changed"
+                raise DataError(f"the expected counts of a layer hold NaN or infinity; {kept}")
             if clock is not None and stamps is not None:
                 clock.divide(stamps.seconds())
             if settled.exact:
                 return Stepped(new, settled.log_likelihood)
-            recycle, lost_mass = new, True
+            recycle, lost_mass = None if in_place else new, True
         statistics = Statistics.zeros(model.program) if statistics is None else statistics.reset()
         if lost_mass:  # as it would again
             log_likelihood = _exact_expectation(model, evidence, workspace, statistics, clock)

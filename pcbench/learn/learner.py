@@ -89,6 +89,10 @@ class Learner(abc.ABC):
         total = self.gather(model, batch, rows, statistics, counts.workspace, clock)
         return self.update(model, statistics, step_size, recycle), total
 
+    def in_place(self, program: Program) -> bool:
+        """Whether :meth:`step` writes a new model over the old one where it is given that one to ``recycle``."""
+        return False
+
     def remember(self) -> Memory | None:
         """What the next step depends on besides the model; ``None``: nothing."""
         return None
@@ -113,6 +117,9 @@ class EMLearner(Learner):
 
     def update(self, model: Model, statistics: Statistics, step_size: float, recycle: Model | None) -> Model:
         return maximise(model, statistics, step_size, self._pseudocount, recycle)
+
+    def in_place(self, program: Program) -> bool:
+        return updates_alone(program)
 
     def step(
         self,

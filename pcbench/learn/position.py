@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..execute import Model
+from .interrupts import uninterrupted
 from .learner import Memory
 
 
@@ -50,13 +53,15 @@ class Position:
 class Place:
     """Holds a run's position for several threads, and knows whose memory may be used again.
 
-    A model that was ever handed to someone else stays untouched for good; the others make room for the next but one.
+    A model that was ever handed to someone else stays untouched for good; the others make room for the next, or the next but
+    one.
     """
 
     def __init__(self, position: Position) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._position = position
         self._shared = True  # the first model may be the caller's
+        self._wanted = False
 
     @property
     def position(self) -> Position:
@@ -65,9 +70,27 @@ class Place:
 
     def share(self) -> Position:
         """For everyone else."""
+        self._wanted = True  # a training thread lets go of the lock for moments only: its next step must not need it
         with self._lock:
-            self._shared = True
+            self._shared, self._wanted = True, False
             return self._position
+
+    @contextmanager
+    def alone(self) -> Iterator[Model | None]:
+        """The model, if nobody else has it, or wants it; it may be written over, if :meth:`advance` then says so.
+
+        Until the end whoever asks for it waits, and so does an interrupt from the keyboard.
+        """
+        self._lock.acquire()
+        if self._shared or self._wanted:
+            self._lock.release()
+            yield None
+            return
+        try:
+            with uninterrupted():
+                yield self._position.model
+        finally:
+            self._lock.release()
 
     def advance(self, position: Position) -> Model | None:
         """Stand somewhere else. The old model, when nobody needs it any more."""

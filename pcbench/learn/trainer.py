@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -113,8 +115,9 @@ class Trainer:
             evidence, numbers = self._rows(position.epoch, position.batch)
             rows = len(evidence)
             clock.lap("data")
-            spare, self._spare = self._spare, None
-            model, total = self._learner.step(position.model, evidence, numbers, step_size, self._counts, spare, clock)
+            with self._memory_of_next() as recycle:
+                model, total = self._learner.step(position.model, evidence, numbers, step_size, self._counts, recycle, clock)
+                self._advance(position, last, model, total, rows)
         else:
             gathered = self._gather(position, last)
             if gathered is None:
@@ -122,10 +125,26 @@ class Trainer:
             total, rows = gathered
             spare, self._spare = self._spare, None
             model = self._learner.update(position.model, self._counts.statistics, step_size, spare)
+            self._advance(position, last, model, total, rows)
+        self._report_step(total / rows, rows, step_size, self._counts.workspace.given_up > given_up)
+        return True
+
+    @contextmanager
+    def _memory_of_next(self) -> Iterator[Model | None]:
+        """A model whose memory the next may have: the present one where learner and program can do with that."""
+        if self._learner.in_place(self._plan.program):
+            with self._place.alone() as own:
+                yield own
+        else:
+            spare, self._spare = self._spare, None
+            yield spare
+
+    def _advance(self, position: Position, last: int, model: Model, total: float, rows: int) -> None:
+        """Stand after a step that took in batches up to ``last``."""
         # A copy costs as much as the step itself; only checkpoints need what a learner remembers.
-        memory = None if plan.checkpoint is None else self._learner.remember()
-        clock.lap("update")
-        self._spare = self._place.advance(
+        memory = None if self._plan.checkpoint is None else self._learner.remember()
+        self._clock.lap("update")
+        old = self._place.advance(
             dataclasses.replace(
                 position,
                 model=model,
@@ -136,8 +155,7 @@ class Trainer:
                 epoch_rows=position.epoch_rows + rows,
             )
         )
-        self._report_step(total / rows, rows, step_size, self._counts.workspace.given_up > given_up)
-        return True
+        self._spare = None if self._learner.in_place(self._plan.program) else old
 
     def _gather(self, position: Position, last: int) -> tuple[float, int] | None:
         """Take several batches in; their log-likelihood and rows, or ``None`` when asked to stop."""

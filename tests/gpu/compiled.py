@@ -45,7 +45,7 @@ def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
 def _step(plan: Fused) -> None:
     p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, len(plan.leaves))
     single, flag, logs, operands = torch.empty(16, device="meta"), p.suspect, p.flows, p.operands
-    told = Update(single, flag, 1e-30)
+    told = Update(single, flag, flag, 1e-30)
     for layer in plan.layers:
         up.value_of(p, layer)
     for layer in reversed(plan.layers):

@@ -215,8 +215,11 @@ def test_buffers_that_hold_nan_leave_no_trace() -> None:
     assert all(bool(torch.isfinite(w).all()) for w in [*got.weights, *got.leaves])
 
 
-def test_lost_mass_is_found_and_computed_exactly() -> None:
-    """A node whose whole weight lies on an element 1e-60 below the best one: its linear sum is zero in float32."""
+def losing_mass() -> tuple[Model, Model, torch.Tensor]:
+    """A node whose whole weight lies on an element 1e-60 below the best one: its linear sum is zero in float32.
+
+    The fused model, the same in float64, and data.
+    """
     variables = Variables.finite(2, 2)
     leaves = [InputBlock(v, Categorical(2), 2) for v in variables]
     middle = SumBlock([ProductBlock(leaves)], 2)
@@ -225,8 +228,12 @@ def test_lost_mass_is_found_and_computed_exactly() -> None:
     values[middle.parameter] = torch.eye(2, dtype=torch.float64)
     values[circuit.roots[0].parameter] = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
     precise = Model.from_values(pcbench.compile(circuit, dtype=torch.float64), values)
-    model = fused(precise.recompiled(pcbench.compile(circuit)))
-    data, space = torch.tensor([[0, 0], [1, 1]]), Workspace()
+    return fused(precise.recompiled(pcbench.compile(circuit))), precise, torch.tensor([[0, 0], [1, 1]])
+
+
+def test_lost_mass_is_found_and_computed_exactly() -> None:
+    model, precise, data = losing_mass()
+    space = Workspace()
     laid_out = fused_batch(model.program, Evidence(data), space)
     assert laid_out is not None
     up = fused_upward(model.program, model.parameters, laid_out, space)

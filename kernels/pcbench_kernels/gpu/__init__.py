@@ -6,7 +6,7 @@ from .leafwise import FEW_PARTS, Samples, add_up, count_categories, encode_data,
 from .tiles import PRECISIONS, Pass, Update
 from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, max_plus, runs_of, start
 from .up import value_of
-from .update import learn_edges, maximise_categorical, maximise_sums
+from .update import hold, learn_edges, maximise_categorical, maximise_sums
 
 __all__ = [
     "FEW_PARTS",
@@ -23,6 +23,7 @@ __all__ = [
     "draw_edges",
     "encode_data",
     "flow_through",
+    "hold",
     "learn_categories",
     "learn_edges",
     "max_plus",

@@ -1,7 +1,8 @@
 """The M step in one pass over memory: totals, update, and the log table of the leaves.
 
 Step size η and pseudocount α stand in ``rates``, so that a captured step serves all of them. A node whose total and
-pseudocount lie below ``least`` keeps its parameters.
+pseudocount lie below ``least``, or are not finite, keeps its parameters. New ones may take the place of the old: a program
+reads and writes only its own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,26 @@ def flag_if_wrong(mass, wrong):
 
 
 @triton.jit
+def unless_held(count, hold):
+    """``count``, or 0 if something was found meanwhile that forbids to learn from this batch: then nothing is written."""
+    return tl.where(tl.load(hold) == 0, count, 0)
+
+
+@triton.jit
+def hold_back(report, flags, hold, COUNT, BLOCK: tl.constexpr):
+    """Raises ``hold`` where one of two ``flags`` is up, or a log-likelihood is not finite: parameters stay what they are.
+
+    ``report``: float64 ``[COUNT]``. One program.
+    """
+    held = tl.maximum(tl.load(flags), tl.load(flags + 1))
+    for start in range(0, COUNT, BLOCK):
+        i = start + tl.arange(0, BLOCK)
+        value = tl.load(report + i, mask=i < COUNT, other=0.0)
+        held = tl.maximum(held, tl.max(tl.where(tl.abs(value) < float("inf"), 0, 1), 0))
+    tl.store(hold, held)
+
+
+@triton.jit
 def edge_em(
     ratios,
     elements,
@@ -37,6 +58,7 @@ def edge_em(
     trainable,
     rates,
     wrong,
+    hold,
     B,
     NODES,
     WIDTH,
@@ -57,7 +79,7 @@ def edge_em(
     run = tl.program_id(0)
     k = tl.arange(0, BE)
     n = tl.program_id(1) * BM + tl.arange(0, BM)
-    n_in = n < NODES
+    n_in = n < unless_held(NODES, hold)
     first = tl.load(run_start + run)
     last = tl.load(run_start + run + 1)
     flow, more = edge_products(
@@ -77,7 +99,7 @@ def edge_em(
     step = tl.load(rates)
     pseudocount = tl.load(rates + 1)
     mass += pseudocount
-    learns = (mass >= least) & (tl.load(trainable + run) != 0)
+    learns = (mass >= least) & (mass < float("inf")) & (tl.load(trainable + run) != 0)
     share = step / tl.where(learns, mass, 1.0)
     prior = pseudocount / WIDTH
     store_weights(weights, out, rounded, start, where, mask, flow, learns, step, share, prior, ROUND)
@@ -110,6 +132,7 @@ def leaf_em(
     trainable,
     rates,
     wrong,
+    hold,
     B,
     NODES,
     SIZE,
@@ -118,13 +141,14 @@ def leaf_em(
     BC: tl.constexpr,
     BN: tl.constexpr,
     BQ: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ):
     """Counts and updates some categories of a parameter set ``[C, N]``, and their logs (last row 0)."""
     run = tl.program_id(0)
     c = tl.program_id(1) * BC + tl.arange(0, BC)
     n = tl.program_id(2) * BN + tl.arange(0, BN)
     c_in = c < SIZE
-    n_in = n < NODES
+    n_in = n < unless_held(NODES, hold)
     mask = c_in[:, None] & n_in[None, :]
     held = tl.load(sets + run)
     bound = bounds + held * (SIZE + 2) + c
@@ -138,10 +162,10 @@ def leaf_em(
     mass = tl.zeros((BN,), tl.float32)
     for part in range(PARTS):
         mass += tl.load(masses + (held * PARTS + part) * NODES + n, mask=n_in, other=0.0)
-    count = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN, BQ)
+    count = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN, BQ, ALIGNED)
     flag_if_wrong(mass, wrong)
     mass += pseudocount
-    knows = (mass >= least) & learns
+    knows = (mass >= least) & (mass < float("inf")) & learns
     share = step / tl.where(knows, mass, 1.0)
     new = (1.0 - step) * old + share[None, :] * (count + pseudocount / SIZE)
     new = tl.where(knows[None, :], new, old)
@@ -162,6 +186,7 @@ def sum_em(
     out,
     rounded,
     wrong,
+    hold,
     rates,
     BASE,
     least,
@@ -175,7 +200,7 @@ def sum_em(
     flows += at - BASE
     step = tl.load(rates)
     pseudocount = tl.load(rates + 1)
-    length = tl.load(lengths + row)
+    length = unless_held(tl.load(lengths + row), hold)
     holes = support
     if HOLES:
         holes += tl.load(support_at + row)
@@ -191,7 +216,7 @@ def sum_em(
     if (mass != mass) | (tl.abs(mass) == float("inf")):
         tl.atomic_max(wrong, 1)
     mass += pseudocount
-    learns = (mass >= least) & (tl.load(trainable + row) != 0)
+    learns = (mass >= least) & (mass < float("inf")) & (tl.load(trainable + row) != 0)
     safe = tl.where(learns, mass, 1.0)
     prior = pseudocount / degree
     for e0 in range(0, length, BE):
@@ -216,6 +241,7 @@ def categorical_em(
     out,
     table,
     wrong,
+    hold,
     rates,
     SIZE,
     NODES,
@@ -227,7 +253,7 @@ def categorical_em(
     p = tl.program_id(0).to(tl.int64)
     n = tl.program_id(1) * BN + tl.arange(0, BN)
     c = (tl.program_id(2) * BC + tl.arange(0, BC))[:, None]
-    n_in = n < NODES
+    n_in = n < unless_held(NODES, hold)
     held = p * (SIZE + 1) * NODES
     kept = p * SIZE * NODES
     step = tl.load(rates)
@@ -235,7 +261,7 @@ def categorical_em(
     mass = tl.load(masses + p * NODES + n, mask=n_in, other=0.0)
     flag_if_wrong(mass, wrong)
     mass += pseudocount
-    learns = (mass >= least) & (tl.load(trainable + p) != 0)
+    learns = (mass >= least) & (mass < float("inf")) & (tl.load(trainable + p) != 0)
     safe = tl.where(learns, mass, 1.0)
     mask = (c < SIZE) & n_in[None, :]
     old = tl.load(leaves + kept + c * NODES + n[None, :], mask=mask, other=1.0)

@@ -123,6 +123,7 @@ def add_up(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
         leaves.categories,
         samples.masses.shape[1],
         BQ=max(16, MASS_CELLS // cols),
+        ALIGNED=_aligned(p, leaves),
         BN=cols,
     )
     if samples.totals is not samples.masses:
@@ -145,6 +146,7 @@ def count_categories(p: Pass, leaves: FusedLeaves, samples: Samples, counts: Ten
         BC=rows,
         BN=cols,
         BQ=max(16, MASS_CELLS // cols),
+        ALIGNED=_aligned(p, leaves),
         ADD=not fresh,
     )
 
@@ -167,6 +169,7 @@ def learn_categories(
         leaves.trainable,
         update.rates,
         update.wrong,
+        update.hold,
         p.size,
         leaves.nodes,
         leaves.categories,
@@ -175,7 +178,13 @@ def learn_categories(
         BC=rows,
         BN=cols,
         BQ=max(16, MASS_CELLS // cols),
+        ALIGNED=_aligned(p, leaves),
     )
+
+
+def _aligned(p: Pass, leaves: FusedLeaves) -> bool:
+    """Whether a sample's flows start at a multiple of 16, so that eight are loaded at once."""
+    return leaves.aligned and p.size % 16 == 0
 
 
 def _tile(leaves: FusedLeaves) -> tuple[int, int]:

@@ -77,6 +77,15 @@ def sort_samples(
 
 
 @triton.jit
+def sample_flows(flows, places, q, there, n, n_in, ALIGNED: tl.constexpr):
+    """``[Q, BN]``: the flows of samples ``q``."""
+    at = tl.load(places + q, mask=there, other=0)
+    if ALIGNED:
+        at = tl.multiple_of(at, 16)
+    return tl.load(flows + at[:, None] + n[None, :], mask=there[:, None] & n_in[None, :], other=0.0).to(tl.float32)
+
+
+@triton.jit
 def leaf_masses(
     flows,
     places,
@@ -90,6 +99,7 @@ def leaf_masses(
     PARTS,
     BQ: tl.constexpr,
     BN: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ):
     """``masses[set, part, n]``: flow of some of the samples of a set in which its variable was observed."""
     run = tl.program_id(0)
@@ -105,14 +115,14 @@ def leaf_masses(
     total = tl.zeros((BN,), tl.float32)
     for q0 in range(low, high, BQ):
         q = q0 + tl.arange(0, BQ)
-        at = tl.load(places + first + q, mask=q < high, other=0)
-        f = tl.load(flows + at[:, None] + n[None, :], mask=(q < high)[:, None] & n_in[None, :], other=0.0)
-        total += tl.sum(f.to(tl.float32), 0)
+        total += tl.sum(sample_flows(flows, places + first, q, q < high, n, n_in, ALIGNED), 0)
     tl.store(masses + (held * PARTS + part) * NODES + n, total, mask=n_in)
 
 
 @triton.jit
-def category_flows(flows, places, first, low, high, n, n_in, BC: tl.constexpr, BN: tl.constexpr, BQ: tl.constexpr):
+def category_flows(
+    flows, places, first, low, high, n, n_in, BC: tl.constexpr, BN: tl.constexpr, BQ: tl.constexpr, ALIGNED: tl.constexpr
+):
     """``[BC, BN]``: the flows of samples ``low … high`` of each category, four at a time.
 
     Categories with many samples (the background of images) would keep the others waiting: after the first few, each of them
@@ -123,15 +133,11 @@ def category_flows(flows, places, first, low, high, n, n_in, BC: tl.constexpr, B
     most = tl.max(high - low, 0)
     for j in range(0, tl.minimum(most, FEW), 4):
         q = low + j
-        at0 = tl.load(places + first + q, mask=q < high, other=0)
-        at1 = tl.load(places + first + q + 1, mask=q + 1 < high, other=0)
-        at2 = tl.load(places + first + q + 2, mask=q + 2 < high, other=0)
-        at3 = tl.load(places + first + q + 3, mask=q + 3 < high, other=0)
-        f0 = tl.load(flows + at0[:, None] + n[None, :], mask=(q < high)[:, None] & n_in[None, :], other=0.0)
-        f1 = tl.load(flows + at1[:, None] + n[None, :], mask=(q + 1 < high)[:, None] & n_in[None, :], other=0.0)
-        f2 = tl.load(flows + at2[:, None] + n[None, :], mask=(q + 2 < high)[:, None] & n_in[None, :], other=0.0)
-        f3 = tl.load(flows + at3[:, None] + n[None, :], mask=(q + 3 < high)[:, None] & n_in[None, :], other=0.0)
-        total += (f0.to(tl.float32) + f1.to(tl.float32)) + (f2.to(tl.float32) + f3.to(tl.float32))
+        f0 = sample_flows(flows, places + first, q, q < high, n, n_in, ALIGNED)
+        f1 = sample_flows(flows, places + first, q + 1, q + 1 < high, n, n_in, ALIGNED)
+        f2 = sample_flows(flows, places + first, q + 2, q + 2 < high, n, n_in, ALIGNED)
+        f3 = sample_flows(flows, places + first, q + 3, q + 3 < high, n, n_in, ALIGNED)
+        total += (f0 + f1) + (f2 + f3)
     if most > FEW:
         row = tl.arange(0, BC)
         for c in range(BC):
@@ -140,9 +146,7 @@ def category_flows(flows, places, first, low, high, n, n_in, BC: tl.constexpr, B
             more = tl.zeros((BN,), tl.float32)
             for q0 in range(start, end, BQ):
                 q = q0 + tl.arange(0, BQ)
-                at = tl.load(places + first + q, mask=q < end, other=0)
-                f = tl.load(flows + at[:, None] + n[None, :], mask=(q < end)[:, None] & n_in[None, :], other=0.0)
-                more += tl.sum(f.to(tl.float32), 0)
+                more += tl.sum(sample_flows(flows, places + first, q, q < end, n, n_in, ALIGNED), 0)
             total += tl.where((row == c)[:, None], more[None, :], 0.0)
     return total
 
@@ -161,6 +165,7 @@ def leaf_counts(
     BC: tl.constexpr,
     BN: tl.constexpr,
     BQ: tl.constexpr,
+    ALIGNED: tl.constexpr,
     ADD: tl.constexpr,
 ):
     """Expected counts ``[sets, C + 1, N]``; written, or added."""
@@ -173,7 +178,7 @@ def leaf_counts(
     bound = bounds + held * (SIZE + 2) + c
     low = tl.load(bound, mask=c_in, other=0)
     high = tl.load(bound + 1, mask=c_in, other=0)
-    total = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN, BQ)
+    total = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN, BQ, ALIGNED)
     where = counts + held * (SIZE + 1) * NODES + (c[:, None] * NODES + n[None, :])
     mask = c_in[:, None] & n_in[None, :]
     if ADD:

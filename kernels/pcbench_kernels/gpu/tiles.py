@@ -92,11 +92,13 @@ class Update:
     Attributes:
         rates: float32 ``[2]``: step size and pseudocount.
         wrong: int32 flag, raised where a total is not finite.
+        hold: int32 flag; where it is up, no parameter changes.
         least: mass below which a node keeps its parameters.
     """
 
     rates: Tensor
     wrong: Tensor
+    hold: Tensor
     least: float
 
 

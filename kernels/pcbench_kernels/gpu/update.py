@@ -6,7 +6,7 @@ import triton
 from torch import Tensor
 
 from ..fused import FusedEdges, FusedRows
-from .em import categorical_em, edge_em, sum_em
+from .em import categorical_em, edge_em, hold_back, sum_em
 from .launching import launch
 from .tiles import EDGE_CELLS, PRECISIONS, TILES, Pass, Update, power, side, warps
 
@@ -32,6 +32,7 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
         edges.trainable,
         update.rates,
         update.wrong,
+        update.hold,
         p.size,
         edges.nodes,
         edges.width,
@@ -46,6 +47,12 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
         num_warps=warps(nodes * cols // 4, most.warps),
         num_stages=most.stages,
     )
+
+
+def hold(report: Tensor, flags: Tensor, update: Update) -> None:
+    """Raises ``update.hold`` where one of two ``flags`` is up, or a log-likelihood of the flat ``report`` is not finite."""
+    count = len(report)
+    launch(hold_back, (1,))(report, flags, update.hold, count, BLOCK=min(1024, power(count)))
 
 
 def maximise_sums(
@@ -67,6 +74,7 @@ def maximise_sums(
         out,
         out if rounded is None else rounded,
         update.wrong,
+        update.hold,
         update.rates,
         base,
         update.least,
@@ -91,6 +99,7 @@ def maximise_categorical(leaves: Tensor, counts: Tensor, trainable: Tensor, out:
         out,
         table,
         update.wrong,
+        update.hold,
         update.rates,
         size,
         nodes,
