@@ -82,13 +82,13 @@ class FusedPass:
         """``[4]`` int32, on the GPU."""
         return flags(self.workspace, self.program.device)
 
-    def settle(self) -> Settled:
-        """Wait for the GPU. Warns once that mass was lost.
+    def settle(self, host: Tensor | None = None) -> Settled:
+        """Wait for the GPU (or be told what it reports: ``host``). Warns once that mass was lost.
 
         Raises:
             DataError: naming the row, the variable and the value that is no category.
         """
-        host = self.report.cpu()
+        host = self.report.cpu() if host is None else host
         suspect, outside, wrong = (bool(f) for f in host[-3:].tolist())
         if outside:
             self.batch.evidence.check(self.program.circuit.variables)

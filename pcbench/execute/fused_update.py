@@ -12,7 +12,7 @@ from torch import Tensor
 from pcbench_kernels.cpu.em import least_mass
 
 from ..compile import LeafTable, Program, weight_starts
-from .fused import HOLD, WRONG, FusedBatch, begin, climb, flags, flow_down, new_pass, samples_of, sort_all
+from .fused import HOLD, WRONG, FusedBatch, Settled, begin, climb, flags, flow_down, new_pass, samples_of, sort_all
 from .graphs import beside
 from .model import Parameters
 from .stamps import Stamps
@@ -65,6 +65,7 @@ class FusedStep:
         self._base = base
         self._counts = workspace.get("late counts", (end - base,), torch.float32, program.device)
         self._update = update_of(program, workspace)
+        self._host = torch.empty(self.up.report.shape, dtype=torch.float64, pin_memory=program.device.type == "cuda")
         self.moves = workspace.moves
         self.memory = frozenset(_places(old, new))
 
@@ -82,6 +83,12 @@ class FusedStep:
         mark("backward")
         self._run("learn", self._learn)
         mark("update")
+
+    def settle(self) -> Settled:
+        """Wait for the GPU; see :meth:`FusedPass.settle`."""
+        if self.up.program.device.type == "cuda":
+            torch.cuda.current_stream(self.up.program.device).synchronize()
+        return self.up.settle(self._host.clone())
 
     def _run(self, what: str, work: Callable[[], None]) -> None:
         self.up.workspace.graphs.run((self._number, what), work, self.up.program.device)
@@ -139,6 +146,7 @@ class FusedStep:
             add_up(p, leaves, found)
             learn_categories(p, leaves, found, old.leaves[t], new.leaves[t], new.gathered[t], self._update)
         self.up.report[-3:].copy_(self.up.flags[:HOLD])
+        self._host.copy_(self.up.report, non_blocking=True)  # within the graph: a copy of its own would start later
 
 
 def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> FusedStep:

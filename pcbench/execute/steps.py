@@ -152,11 +152,13 @@ def em_step(
         if updates_alone(model.program) and (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
             stamps = Stamps(model.program.device) if clock is not None else None
             in_place = recycle is model
-            new = Model(model.program, model.parameters.again(model.program)) if in_place else recycled(model, recycle)
+            new = model if in_place else recycled(model, recycle)
             step = fused_step(model.program, model.parameters, new.parameters, laid_out, workspace)
             _rehearse("step", lambda: step.launch(step_size, pseudocount), laid_out, model, workspace)
             step.launch(step_size, pseudocount, stamps)
-            settled = step.up.settle()
+            if in_place:  # while the GPU is at work
+                new = Model(model.program, model.parameters.again(model.program))
+            settled = step.settle()
             if settled.wrong and settled.exact:
                 kept = "the nodes in question were not changed" if in_place else "the model was not changed"
                 raise DataError(f"the expected counts of a layer hold NaN or infinity; {kept}")

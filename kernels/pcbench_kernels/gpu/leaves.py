@@ -112,11 +112,11 @@ def leaf_masses(
     share = tl.cdiv(seen, PARTS)
     low = part * share
     high = tl.minimum(low + share, seen)
-    total = tl.zeros((BN,), tl.float32)
+    total = tl.zeros((BQ, BN), tl.float32)
     for q0 in range(low, high, BQ):
         q = q0 + tl.arange(0, BQ)
-        total += tl.sum(sample_flows(flows, places + first, q, q < high, n, n_in, ALIGNED), 0)
-    tl.store(masses + (held * PARTS + part) * NODES + n, total, mask=n_in)
+        total += sample_flows(flows, places + first, q, q < high, n, n_in, ALIGNED)
+    tl.store(masses + (held * PARTS + part) * NODES + n, tl.sum(total, 0), mask=n_in)
 
 
 @triton.jit
@@ -143,11 +143,11 @@ def category_flows(
         for c in range(BC):
             start = tl.sum(tl.where(row == c, low, 0), 0) + FEW
             end = tl.sum(tl.where(row == c, high, 0), 0)
-            more = tl.zeros((BN,), tl.float32)
+            more = tl.zeros((BQ, BN), tl.float32)
             for q0 in range(start, end, BQ):
                 q = q0 + tl.arange(0, BQ)
-                more += tl.sum(sample_flows(flows, places + first, q, q < end, n, n_in, ALIGNED), 0)
-            total += tl.where((row == c)[:, None], more[None, :], 0.0)
+                more += sample_flows(flows, places + first, q, q < end, n, n_in, ALIGNED)
+            total += tl.where((row == c)[:, None], tl.sum(more, 0)[None, :], 0.0)
     return total
 
 
