@@ -187,6 +187,23 @@ def test_samples_too_many_for_one_program_are_sorted(monkeypatch: pytest.MonkeyP
         same(value, expected[parameter], 1e-5)
 
 
+@pytest.mark.parametrize("missing", [False, True])
+def test_categories_with_many_samples_are_added_up(missing: bool) -> None:
+    """Backgrounds of images: nearly all rows have one value, more of them than a program adds up side by side."""
+    circuit = structures.hclt(latents=16, variables=Variables.finite(3, 40), tree=[-1, 0, 1])
+    plain = Model.create(circuit, seed=3)
+    model, precise = fused(plain), plain.recompiled(pcbench.compile(circuit, dtype=torch.float64))
+    evidence = rows(circuit, 96, missing)
+    data = torch.where(torch.arange(96)[:, None] % 8 < 6, torch.tensor([0, 17, 39]), evidence.values)
+    evidence = Evidence(data, evidence.observed)
+    got, expected = (expectation(m, evidence)[0] for m in (model, precise))
+    for one, two in zip(got.leaves, expected.leaves, strict=True):
+        same(one[:, :-1], two[:, :-1], 1e-5)
+    learnt, truth = (em_step(m, evidence, 0.5, 0.01).model.values() for m in (model, precise))
+    for parameter, value in learnt.items():
+        same(value, truth[parameter], 1e-5)
+
+
 def test_a_frozen_parameter_stays_as_it_is() -> None:
     variables = Variables.finite(2, 3)
     fixed = [Parameter((3, 4), torch.full((3, 4), 1 / 3), trainable=False), Parameter((3, 4))]
