@@ -2,6 +2,7 @@
 
 from .downward import downward
 from .evidence import Batch, Data, Evidence
+from .fused_posterior import bytes_of_flows, fused_posteriors
 from .fused_topdown import Wanted, bytes_of_row, bytes_of_sample, empty_samples, fused_draw
 from .fused_update import updates_alone
 from .gradient import Spaces, Targets, differentiable_log_likelihood
@@ -32,6 +33,7 @@ __all__ = [
     "Wanted",
     "WeightMap",
     "Workspace",
+    "bytes_of_flows",
     "bytes_of_row",
     "bytes_of_sample",
     "differentiable_log_likelihood",
@@ -42,6 +44,7 @@ __all__ = [
     "expectation",
     "forward",
     "fused_draw",
+    "fused_posteriors",
     "lent_workspace",
     "max_product",
     "maximise",

@@ -16,7 +16,7 @@ import torch
 import pcbench
 from pcbench import Circuit, Variables, structures
 from pcbench.compile.fuse import Fused, fuse
-from pcbench_kernels.gpu import Draws, Samples, Update, down, leafwise, topdown, up, update
+from pcbench_kernels.gpu import Draws, Samples, Update, down, leafwise, mixtures, topdown, up, update
 from pcbench_kernels.gpu.recorded import Launch, recording, stand_in
 
 BATCH = 512
@@ -29,7 +29,7 @@ CIRCUITS: dict[str, Circuit] = {
 
 
 def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
-    """What a step of training launches, samples with evidence and without, and a maximum."""
+    """What a step of training launches, posteriors, samples with evidence and without, and a maximum."""
     with recording(capability) as found:
         program = pcbench.compile(circuit)
         tables = (program.layers, program.sum_tables, program.leaf_tables)
@@ -65,6 +65,7 @@ def _step(plan: Fused) -> None:
         leafwise.add_up(p, leaves, samples)
         leafwise.count_categories(p, leaves, samples, single, True)
         leafwise.learn_categories(p, leaves, samples, single, single, logs, told)
+        mixtures.leaf_flows(p, leaves, leaves.uses, single)
 
 
 def _draw(plan: Fused, prior: bool) -> None:

@@ -3,6 +3,7 @@
 from .down import count_edges, flow_through
 from .launching import rehearsal
 from .leafwise import FEW_PARTS, Samples, add_up, count_categories, encode_data, learn_categories, parts_of, sort
+from .mixtures import leaf_flows
 from .tiles import PRECISIONS, Pass, Update
 from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, max_plus, runs_of, start
 from .up import value_of
@@ -23,6 +24,7 @@ __all__ = [
     "draw_edges",
     "encode_data",
     "flow_through",
+    "leaf_flows",
     "learn_categories",
     "learn_edges",
     "max_plus",
