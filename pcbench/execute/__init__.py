@@ -2,6 +2,7 @@
 
 from .downward import downward
 from .evidence import Batch, Data, Evidence
+from .fused_best import bytes_of_trees, fused_explain
 from .fused_posterior import bytes_of_flows, fused_posteriors
 from .fused_topdown import Wanted, bytes_of_row, bytes_of_sample, empty_samples, fused_draw
 from .fused_update import updates_alone
@@ -14,7 +15,7 @@ from .model_views import node_flows, node_values
 from .stamps import Clock
 from .statistics import Statistics
 from .steps import em_step, expectation, forward
-from .topdown import draw, maximise_tree
+from .topdown import draw, maximise_tree, require_support
 from .upward import Activations, upward
 from .weight_map import WeightMap
 from .workspace import Workspace
@@ -36,6 +37,7 @@ __all__ = [
     "bytes_of_flows",
     "bytes_of_row",
     "bytes_of_sample",
+    "bytes_of_trees",
     "differentiable_log_likelihood",
     "downward",
     "draw",
@@ -44,6 +46,7 @@ __all__ = [
     "expectation",
     "forward",
     "fused_draw",
+    "fused_explain",
     "fused_posteriors",
     "lent_workspace",
     "max_product",
@@ -51,6 +54,7 @@ __all__ = [
     "maximise_tree",
     "node_flows",
     "node_values",
+    "require_support",
     "updates_alone",
     "upward",
 ]

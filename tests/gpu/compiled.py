@@ -16,20 +16,21 @@ import torch
 import pcbench
 from pcbench import Circuit, Variables, structures
 from pcbench.compile.fuse import Fused, fuse
-from pcbench_kernels.gpu import Draws, Samples, Update, down, leafwise, mixtures, topdown, up, update
+from pcbench_kernels.gpu import Draws, Samples, Trees, Update, down, leafwise, mixtures, topdown, trees, up, update
 from pcbench_kernels.gpu.recorded import Launch, recording, stand_in
 
 BATCH = 512
-#: Between them they launch everything: blocks of one term and of several, small and large, weights of their own and shared.
+#: Between them they launch everything: blocks of one term and of several, small and large, weights and leaves of their own and shared.
 CIRCUITS: dict[str, Circuit] = {
     "hclt": structures.hclt(latents=256, variables=Variables.finite(4, 256), tree=[-1, 0, 1, 2]),
     "pd": structures.poon_domingos(64, (4, 4), split_interval=1, max_splits=4, variables=Variables.finite(16, 16)),
+    "rat": structures.rat(latents=64, depth=1, repetitions=6, variables=Variables.finite(12, 3)),
     "hmm": structures.hmm(latents=1024, variables=Variables.finite(3, 512)),
 }
 
 
 def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
-    """What a step of training launches, posteriors, samples with evidence and without, and a maximum."""
+    """What a step of training launches, posteriors, samples with evidence and without, best trees, and a maximum."""
     with recording(capability) as found:
         program = pcbench.compile(circuit)
         tables = (program.layers, program.sum_tables, program.leaf_tables)
@@ -38,6 +39,7 @@ def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
         for prior, whole in ((False, 2048), (True, 2048), (False, 64)):
             with patch.object(topdown, "WHOLE", whole):
                 _draw(plan, prior)
+        _explain(plan)
         topdown.max_plus(*(torch.empty(2, 256, 256, device="meta") for _ in range(3)))
     return found
 
@@ -85,6 +87,20 @@ def _draw(plan: Fused, prior: bool) -> None:
         topdown.draw_categories(d, leaves, masses, p.scales, long.view(1, 16))
 
 
+def _explain(plan: Fused) -> None:
+    p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, len(plan.leaves))
+    single, flag, many = torch.empty(16, device="meta"), p.suspect, len(plan.leaves)
+    held = Trees(
+        BATCH, single, single, p.scales, single, single, single, (single,) * many, (flag,) * many, p.codes, flag, (flag,) * many
+    )  # fmt: skip
+    for layer in plan.layers:
+        most = int(layer.term_start.diff().max()) * layer.width
+        trees.best_of(held, layer, most)
+        trees.walk_down(held, layer, most)
+    for leaves in plan.leaves:
+        trees.explain_leaves(held, leaves, torch.empty(16, dtype=torch.int64, device="meta").view(1, 16))
+
+
 def main() -> None:
     capability, precision = int(sys.argv[1]), sys.argv[2]
     seen: set[tuple[Any, ...]] = set()
@@ -94,7 +110,12 @@ def main() -> None:
             name, options = launch.kernel.__name__, launch.options
             # One of each kernel, with small and with large tiles, is what a test has time for; each form of those that draw.
             form = (options["PRIOR"], options.get("MANY"), options.get("WHOLE")) if "PRIOR" in options else ()
-            kind = (name, options.get("BN", options.get("BM", 0)) >= 32, options.get("HOLES", False), *form)
+            kind = (
+                name,
+                options.get("BN", options.get("BM", 0)) >= 32,
+                options.get("HOLES", options.get("MANY", False)),
+                *form,
+            )
             if kind not in seen:
                 seen.add(kind)
                 reports.setdefault(name, []).append(launch.report(capability).as_dict())
