@@ -20,13 +20,16 @@ from pcbench_kernels.gpu import Draws, Samples, Trees, Update, down, leafwise, m
 from pcbench_kernels.gpu.recorded import Launch, recording, stand_in
 
 BATCH = 512
-#: Between them they launch everything: blocks of one term and of several, small and large, weights and leaves of their own and shared.
+#: Between them they launch everything: blocks of one term and of several, small and large, weights of their own and shared.
 CIRCUITS: dict[str, Circuit] = {
     "hclt": structures.hclt(latents=256, variables=Variables.finite(4, 256), tree=[-1, 0, 1, 2]),
     "pd": structures.poon_domingos(64, (4, 4), split_interval=1, max_splits=4, variables=Variables.finite(16, 16)),
-    "rat": structures.rat(latents=64, depth=1, repetitions=6, variables=Variables.finite(12, 3)),
     "hmm": structures.hmm(latents=1024, variables=Variables.finite(3, 512)),
 }
+
+
+#: Six parents share each vector of leaves; for best trees.
+SHARED = structures.rat(latents=32, depth=1, repetitions=6, variables=Variables.finite(12, 3))
 
 
 def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
@@ -40,6 +43,8 @@ def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
             with patch.object(topdown, "WHOLE", whole):
                 _draw(plan, prior)
         _explain(plan)
+        program = pcbench.compile(SHARED)
+        _explain(fuse(program.layers, program.sum_tables, program.leaf_tables, program.num_units, precision, program.device))
         topdown.max_plus(*(torch.empty(2, 256, 256, device="meta") for _ in range(3)))
     return found
 
