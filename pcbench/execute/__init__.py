@@ -3,7 +3,7 @@
 from .downward import downward
 from .evidence import Batch, Data, Evidence
 from .fused_best import bytes_of_trees, fused_explain
-from .fused_posterior import bytes_of_flows, fused_posteriors
+from .fused_posterior import bytes_of_flows, fused_posteriors, small_enough_to_pin
 from .fused_topdown import Wanted, bytes_of_row, bytes_of_sample, empty_samples, fused_draw
 from .fused_update import updates_alone
 from .gradient import Spaces, Targets, differentiable_log_likelihood
@@ -55,6 +55,7 @@ __all__ = [
     "node_flows",
     "node_values",
     "require_support",
+    "small_enough_to_pin",
     "updates_alone",
     "upward",
 ]

@@ -27,8 +27,8 @@ SEED = 2.0**14
 OFF = 0.1
 #: Bytes of flows, masses and results on the GPU at once.
 PIECE_BYTES = 256 << 20
-#: Bytes of results that a GPU may write into the CPU's memory by itself: such memory takes long to get, and is kept.
-PINNED = 256 << 20
+#: Bytes of a query's results that a GPU may write into the CPU's memory by itself: such memory takes long to get, and is kept.
+PINNED = 512 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,12 @@ def _entries_of(program: Program) -> dict[int, list[tuple[int, int]]]:
     return found
 
 
+def small_enough_to_pin(program: Program, rows: int, columns: list[int]) -> bool:
+    """Whether a GPU may write posteriors of so many rows into the CPU's memory by itself."""
+    values = sum(size * len(group) for size, group in _by_domain(program, columns).items())
+    return program.device.type == "cuda" and 4 * rows * values <= PINNED
+
+
 def bytes_of_flows(program: Program) -> int:
     """GPU memory that a row takes in passes up and down."""
     fused = program.fused
@@ -90,7 +96,13 @@ def bytes_of_flows(program: Program) -> int:
 
 
 def fused_posteriors(
-    program: Program, parameters: Parameters, evidence: Evidence, columns: list[int], output: int, space: Workspace
+    program: Program,
+    parameters: Parameters,
+    evidence: Evidence,
+    columns: list[int],
+    output: int,
+    space: Workspace,
+    pinned: bool = False,
 ) -> Posteriors | None:
     """Posteriors of variables that have leaves; ``None`` where the exact passes have to compute them.
 
@@ -100,6 +112,7 @@ def fused_posteriors(
         columns: of the variables asked for.
         output: the root node that is conditioned on.
         space: buffers to use again.
+        pinned: whether the GPU writes results into the CPU's memory by itself.
 
     Raises:
         DataError: when the evidence does not fit the variables.
@@ -121,7 +134,7 @@ def fused_posteriors(
     space.graphs.rehearse(("posterior", program, laid_out.size, output), rehearsed, program.device)
     up = passed()
     off = space.get("off", (), torch.float32, program.device).zero_()
-    found = [_shares(up, size, group, output, off) for size, group in _by_domain(program, columns).items()]
+    found = [_shares(up, size, group, output, off, pinned) for size, group in _by_domain(program, columns).items()]
     settled = up.settle()  # waits for all of it
     if not settled.exact or not float(off) <= OFF:
         return None
@@ -152,11 +165,9 @@ def _by_domain(program: Program, columns: list[int]) -> dict[int, list[int]]:
     return groups
 
 
-def _shares(up: FusedPass, size: int, columns: list[int], output: int, off: Tensor) -> Shares:
+def _shares(up: FusedPass, size: int, columns: list[int], output: int, off: Tensor, pinned: bool) -> Shares:
     """Launches the matrix products for variables of ``size`` values, and the copies of their results."""
     program, rows = up.program, up.batch.size
-    held = 4 * len(columns) * rows * size
-    pinned = program.device.type == "cuda" and held <= PINNED
     out = torch.empty(len(columns), rows, size, dtype=torch.float32, pin_memory=pinned)
     widest = max(table.nodes for table in program.leaf_tables)
     step = max(1, PIECE_BYTES // (4 * (rows * (widest + size) + size * widest)))

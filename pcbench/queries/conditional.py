@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
+from ..compile import Program
 from ..errors import DataError, OptionError, QueryError, hinted
 from ..execute import (
     Activations,
@@ -21,6 +23,7 @@ from ..execute import (
     downward,
     fused_posteriors,
     lent_workspace,
+    small_enough_to_pin,
     upward,
 )
 from ..scope import Finite, Variable
@@ -39,6 +42,8 @@ class _Use(NamedTuple):
     element: int
 
 
+#: What :func:`_uses` found: the tables of a GPU's program are far away.
+_known_uses: WeakKeyDictionary[Program, dict[int, list[_Use]]] = WeakKeyDictionary()
 #: Of one variable in a batch: flows ``[B, N]`` into each leaf vector over it, probabilities ``[B, C]``; float64, on the CPU.
 _Mixture: TypeAlias = tuple[list[Tensor], Tensor | None]
 
@@ -109,11 +114,12 @@ def _fused(
     """Probabilities of each batch, by fused passes where these can represent it. Values are checked where they are laid out."""
     parts: dict[int, list[Tensor]] = {column: [] for column in columns}
     size = batch_size or _fused_batch_size(model, len(evidence))
+    pinned = small_enough_to_pin(model.program, len(evidence), columns)
     with lent_workspace(model) as space:
         for first in range(0, len(evidence), size):
             rows = evidence[first : first + size]
             try:
-                found = fused_posteriors(model.program, model.parameters, rows, columns, output, space)
+                found = fused_posteriors(model.program, model.parameters, rows, columns, output, space, pinned)
             except DataError:
                 evidence.check(model.circuit.variables)  # names the row among all rows
                 raise
@@ -188,11 +194,14 @@ def _require_possible(log_likelihood: Tensor, start: int) -> None:
 
 def _uses(model: Model) -> dict[int, list[_Use]]:
     """The leaf vectors over each column."""
+    if (known := _known_uses.get(model.program)) is not None:
+        return known
     found: dict[int, list[_Use]] = {v.index: [] for v in model.circuit.variables}
     for t, table in enumerate(model.program.leaf_tables):
         places = (table.variables.tolist(), table.rows.tolist(), table.element_rows.tolist())
         for column, parameter, element in zip(*places, strict=True):
             found[column].append(_Use(t, parameter, element))
+    _known_uses[model.program] = found
     return found
 
 
