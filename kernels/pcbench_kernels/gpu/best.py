@@ -111,7 +111,7 @@ def best_forward(
     B,
     NODES,
     WIDTH,
-    SPAN,
+    SPAN: tl.constexpr,
     BN: tl.constexpr,
     BM: tl.constexpr,
     BK: tl.constexpr,

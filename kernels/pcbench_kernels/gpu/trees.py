@@ -95,7 +95,7 @@ def best_of(p: Trees, layer: FusedLayer, most: int) -> None:
         p.size,
         layer.nodes,
         layer.width,
-        span,
+        SPAN=span,
         BN=rows,
         BM=nodes,
         BK=inner,
