@@ -15,6 +15,7 @@ import pcbench
 from pcbench.bench import inpaint, peer, queries, query_cell, query_check
 from pcbench.cli import main
 from pcbench.execute import Evidence, Model
+from pcbench.nn import CircuitModule
 from tests.learn.small import chain
 
 CPU = torch.device("cpu")
@@ -87,6 +88,16 @@ def test_posteriors_and_trees(reference: Model) -> None:
     assert query_check.tree_error(reference, moved, best.log_tree, evidence) == math.inf
 
 
+def test_gradients(reference: Model) -> None:
+    evidence = some_evidence(reference)
+    module = CircuitModule(reference)
+    assert query_check.gradient_error(reference, module, evidence) == 0
+    single = CircuitModule(reference.recompiled(pcbench.compile(reference.circuit)))
+    assert 0 < query_check.gradient_error(reference, single, evidence) < 1e-4
+    other = CircuitModule(query_check.peaked(reference.program, seed=4))
+    assert query_check.gradient_error(reference, other, evidence) > query_check.GRADIENT
+
+
 # ---- a cell ----------------------------------------------------------------------------------------------------------
 def test_a_cell_answers_every_question() -> None:
     row = query_cell.cell("sparse-20", 64, CPU, repeat=1)
@@ -103,7 +114,7 @@ def test_a_wrong_answer_has_no_speed_and_costs_no_other(monkeypatch: pytest.Monk
     (row,) = json.loads(file.read_text())["rows"]
     assert row["status"] == "wrong"
     assert "posterior_per_s" not in row
-    assert {"sample_per_s", "complete_per_s", "mpe_per_s"} <= set(row)
+    assert {"sample_per_s", "complete_per_s", "mpe_per_s", "gradient_per_s"} <= set(row)
 
 
 def test_pyjuice_beside(monkeypatch: pytest.MonkeyPatch) -> None:

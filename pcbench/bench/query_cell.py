@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..compile import compile
 from ..execute import Evidence, Model
+from ..nn import CircuitModule
 from ..queries import conditional, mpe, sample
 from . import cases, query_check
 from .measure import outcome_of, synchronise
@@ -23,6 +24,7 @@ QUESTIONS = {
     "complete": "samples given half of the variables",
     "posterior": "all posteriors given half of the variables",
     "mpe": "most probable explanations given half of the variables",
+    "gradient": "gradients by all parameters, given half of the variables",
 }
 #: Posteriors of larger domains would mostly be copied: a row of an HMM over words has half a million probabilities.
 MOST_CATEGORIES = 1024
@@ -69,9 +71,12 @@ def _measure(row: dict[str, Any], case: str, batch: int, device: torch.device, r
         ),
         "mpe": (lambda: _tree_error(model, reference, few), query_check.TREE, lambda: mpe(model, rows)),
     }
+    module = CircuitModule(model)
+    error = lambda: query_check.gradient_error(reference, module, few)  # noqa: E731
+    asked["gradient"] = (error, query_check.GRADIENT, lambda: _gradients(module, rows))
     if max(domains) <= MOST_CATEGORIES:
-        error = lambda: query_check.posterior_error(reference, _posteriors(model, few, free), few, free)  # noqa: E731
-        asked["posterior"] = (error, query_check.POSTERIOR, lambda: conditional(model, rows))
+        far = lambda: query_check.posterior_error(reference, _posteriors(model, few, free), few, free)  # noqa: E731
+        asked["posterior"] = (far, query_check.POSTERIOR, lambda: conditional(model, rows))
     for name, (check, most, ask) in asked.items():
         answer(row, name, check, most, ask, batch, device, repeat)
 
@@ -110,6 +115,11 @@ def _posteriors(model: Model, evidence: Evidence, free: list[int]) -> Tensor:
     found = conditional(model, evidence)
     parts = [found[model.circuit.variables[i].name].probabilities for i in free]
     return torch.stack([p.cpu() for p in parts if p is not None], 1)
+
+
+def _gradients(module: CircuitModule, evidence: Evidence) -> None:
+    module.zero_grad()
+    module(evidence).mean().backward()
 
 
 def _tree_error(model: Model, reference: Model, evidence: Evidence) -> float:

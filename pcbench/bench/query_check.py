@@ -1,4 +1,4 @@
-"""Are samples and posteriors right? Against a float64 program on the CPU, by statistics where draws are random."""
+"""Are samples, posteriors, best trees and gradients right? Against a float64 program on the CPU; draws, by statistics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor
 from ..circuit import Circuit, Dense, InputBlock, Parameter, ProductBlock, Sparse
 from ..circuit.blocks import row_sums
 from ..compile import Program
-from ..execute import Evidence, Model
+from ..execute import Evidence, Model, expectation
+from ..nn import CircuitModule
 from ..queries import conditional, log_likelihood, mpe, sample
 
 #: Standard errors that a statistic of right samples may be off. Some thousand are looked at: chance alone stays below 5.
@@ -21,6 +22,8 @@ ROWS, DRAWS, WEIGHED = 8, 64, 256
 SHARPNESS = 32.0
 #: Greatest error of a probability, and relative one of the best tree's log probability.
 POSTERIOR, TREE = 1e-3, 1e-4
+#: Greatest error of the gradients of a table, relative to the expected counts that they are made of: 16 bits at many levels.
+GRADIENT = 3e-2
 
 
 def peaked(program: Program, seed: int = 0) -> Model:
@@ -116,3 +119,23 @@ def tree_error(reference: Model, states: Tensor, trees: Tensor, evidence: Eviden
     if bool((log_likelihood(reference, states) < trees.double() - TREE * trees.abs().double()).any()):
         return math.inf
     return float(((trees.double() - truth).abs() / truth.abs().clamp(min=1)).max())
+
+
+def gradient_error(reference: Model, module: CircuitModule, evidence: Evidence) -> float:
+    """Of the gradients of the log-likelihood of all rows: the error of the worst table, relative to its gradients or expected
+    counts, whichever are larger (gradients by logits are differences of counts)."""
+    exact = CircuitModule(reference)
+    for asked in (module, exact):
+        asked.zero_grad()
+        asked(evidence).sum().backward()
+    counts, _ = expectation(reference, evidence)
+    found, worst = dict(module.named_parameters()), 0.0
+    for name, parameter in exact.named_parameters():
+        kind, table = name.split("_")
+        size = (counts.weights if kind == "sum" else counts.leaves)[int(table)].double()
+        size = size[:, :-1] if kind == "leaf" else size
+        truth, gradient = parameter.grad, found[name].grad
+        assert truth is not None and gradient is not None
+        error = float((gradient.cpu().double() - truth).norm() / torch.maximum(size.norm(), truth.norm()).clamp(min=1e-30))
+        worst = math.inf if math.isnan(error) else max(worst, error)
+    return worst

@@ -2,6 +2,8 @@
 
 from .downward import downward
 from .evidence import Batch, Data, Evidence
+from .fused_best import bytes_of_trees, fused_explain
+from .fused_posterior import bytes_of_flows, fused_posteriors, small_enough_to_pin
 from .fused_topdown import Wanted, bytes_of_row, bytes_of_sample, empty_samples, fused_draw
 from .fused_update import updates_alone
 from .gradient import Spaces, Targets, differentiable_log_likelihood
@@ -13,7 +15,7 @@ from .model_views import node_flows, node_values
 from .stamps import Clock
 from .statistics import Statistics
 from .steps import em_step, expectation, forward
-from .topdown import draw, maximise_tree
+from .topdown import draw, maximise_tree, require_support
 from .upward import Activations, upward
 from .weight_map import WeightMap
 from .workspace import Workspace
@@ -32,8 +34,10 @@ __all__ = [
     "Wanted",
     "WeightMap",
     "Workspace",
+    "bytes_of_flows",
     "bytes_of_row",
     "bytes_of_sample",
+    "bytes_of_trees",
     "differentiable_log_likelihood",
     "downward",
     "draw",
@@ -42,12 +46,16 @@ __all__ = [
     "expectation",
     "forward",
     "fused_draw",
+    "fused_explain",
+    "fused_posteriors",
     "lent_workspace",
     "max_product",
     "maximise",
     "maximise_tree",
     "node_flows",
     "node_values",
+    "require_support",
+    "small_enough_to_pin",
     "updates_alone",
     "upward",
 ]

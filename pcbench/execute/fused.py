@@ -57,6 +57,7 @@ class FusedPass:
 
     Attributes:
         report: float64, on the GPU: log-likelihoods ``[B, outputs]``, then the flags.
+        seeded: whether the caller writes the seeds of the downward pass; otherwise they are ones.
     """
 
     program: Program
@@ -65,6 +66,7 @@ class FusedPass:
     buffers: Pass
     workspace: Workspace
     report: Tensor
+    seeded: bool = False
 
     @cached_property
     def addresses(self) -> tuple[int, ...]:
@@ -241,7 +243,7 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
         for leaves, found in zip(fused.leaves, samples, strict=True):
             count_categories(p, leaves, found, statistics.leaves[leaves.table], fresh)
 
-    run(up, ("down", fresh), work, statistics.flat, *statistics.leaves)
+    run(up, ("down", fresh, up.seeded), work, statistics.flat, *statistics.leaves)
 
 
 def flow_down(up: FusedPass) -> None:
@@ -249,7 +251,8 @@ def flow_down(up: FusedPass) -> None:
     from pcbench_kernels.gpu import flow_through
 
     assert up.program.fused is not None
-    up.buffers.seeds.copy_(torch.isfinite(up.likelihood))
+    if not up.seeded:
+        up.buffers.seeds.copy_(torch.isfinite(up.likelihood))
     for layer in reversed(up.program.fused.layers):
         flow_through(up.buffers, layer)
 

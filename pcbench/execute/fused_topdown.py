@@ -47,7 +47,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, eq=False)
-class _Plan:
+class Plan:
     """What a program's samples need beside its launches; see :class:`~pcbench_kernels.gpu.topdown.Draws`.
 
     ``most``: elements of the largest block of each launch; ``left_out``: columns that have no leaf below each root block.
@@ -59,10 +59,11 @@ class _Plan:
     left_out: dict[int, Tensor]
 
 
-_plans: WeakKeyDictionary[Program, _Plan] = WeakKeyDictionary()
+_plans: WeakKeyDictionary[Program, Plan] = WeakKeyDictionary()
 
 
-def _plan(program: Program) -> _Plan:
+def plan_of(program: Program) -> Plan:
+    """Made once."""
     if (found := _plans.get(program)) is not None:
         return found
     fused, circuit = program.fused, program.circuit
@@ -81,7 +82,7 @@ def _plan(program: Program) -> _Plan:
         left_out[column] = torch.tensor([v.index for v in circuit.variables if not scope >> v.index & 1], dtype=torch.int64)
         column += root.nodes
     most = tuple(int(layer.term_start.diff().max()) * layer.width for layer in fused.layers)
-    _plans[program] = plan = _Plan(places.to(program.device), tuple(leaf_places), most, left_out)
+    _plans[program] = plan = Plan(places.to(program.device), tuple(leaf_places), most, left_out)
     return plan
 
 
@@ -158,14 +159,14 @@ def fused_draw(
         if done:
             require_support(settled.log_likelihood[:, wanted.output], wanted.rows.start)
     if done:
-        _leave_out(program, into, evidence, wanted)
+        leave_out(program, into, evidence, wanted)
     return done
 
 
-def _leave_out(program: Program, drawn: Tensor, evidence: Evidence | None, wanted: Wanted) -> None:
+def leave_out(program: Program, drawn: Tensor, evidence: Evidence | None, wanted: Wanted) -> None:
     """Variables that have no leaf below the root keep what was observed, or are 0."""
-    column, *_ = _root(program, wanted.output)
-    left_out = _plan(program).left_out[column]
+    column, *_ = root_of(program, wanted.output)
+    left_out = plan_of(program).left_out[column]
     if not len(left_out):
         return
     drawn[:, left_out] = 0
@@ -175,7 +176,7 @@ def _leave_out(program: Program, drawn: Tensor, evidence: Evidence | None, wante
         drawn[:, left_out] = values[:, left_out].long()
 
 
-def _root(program: Program, output: int) -> tuple[int, int]:
+def root_of(program: Program, output: int) -> tuple[int, int]:
     """First output column of the root that an output belongs to, and its unit."""
     assert program.fused is not None
     return next((c, unit) for c, _, unit, nodes in program.fused.outputs if c <= output < c + nodes)
@@ -221,10 +222,10 @@ def _descend(
     """Launches that draw; the flag of lost mass, on the GPU."""
     from pcbench_kernels.gpu import draw_categories, draw_edges, start
 
-    fused, plan = program.fused, _plan(program)
+    fused, plan = program.fused, plan_of(program)
     assert fused is not None
     d = _draws(program, parameters, up, wanted, workspace)
-    column, unit = _root(program, wanted.output)
+    column, unit = root_of(program, wanted.output)
     d.told.copy_(torch.tensor([wanted.seed, wanted.first, wanted.each, wanted.output - column]))
 
     def work() -> None:
@@ -247,7 +248,7 @@ def _descend(
 def _draws(program: Program, parameters: Parameters, up: FusedPass | None, wanted: Wanted, workspace: Workspace) -> Draws:
     from pcbench_kernels.gpu import Draws
 
-    fused, plan, size, device = program.fused, _plan(program), wanted.size, program.device
+    fused, plan, size, device = program.fused, plan_of(program), wanted.size, program.device
     assert fused is not None
     slots = [(leaves.table, len(leaves.variables)) for leaves in fused.leaves]
     active = workspace.get("active", (program.num_units, size), torch.int32, device)

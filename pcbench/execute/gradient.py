@@ -8,6 +8,8 @@ gradient that arrives from above instead of ones, leaves every derivative that i
 - by parameters and values of other leaves: the leaf's flow times the derivative of its log density, by autograd;
 - by soft evidence ``s_c``: ``Σ_n flow_n p_nc / Σ_c s_c p_nc`` over the leaves of the variable.
 
+On a GPU, hard evidence takes the fused passes; batches that these cannot represent, and soft evidence, the exact ones.
+
 Rows of probability zero have no derivative. They send none: their part of every gradient is zero.
 """
 
@@ -25,6 +27,8 @@ from ..errors import QueryError
 from .downward import downward
 from .evidence import Batch, Evidence
 from .free import sum_gradient
+from .fused import FusedPass
+from .fused_gradient import fused_counts, fused_evaluation
 from .model import Model, Parameters
 from .statistics import Statistics
 from .steps import forward
@@ -90,7 +94,8 @@ def differentiable_log_likelihood(
             plain = forward(Model(program, parameters), evidence, space).to(program.device)
         spaces.give_back(space)
         return plain
-    call = _Call(program, parameters, soft, tuple(targets.sums), tuple(targets.leaves), spaces)
+    by_values = evidence.values.requires_grad
+    call = _Call(program, parameters, soft, tuple(targets.sums), tuple(targets.leaves), by_values, spaces)
     out: Tensor = _LogLikelihood.apply(call, evidence.values, evidence.observed, *tensors)  # type: ignore[no-untyped-call]
     return out
 
@@ -104,12 +109,16 @@ class _Call:
     soft: tuple[int, ...]
     sums: tuple[int, ...]
     leaves: tuple[int, ...]
+    by_values: bool
     spaces: Spaces
 
-    def evaluate(self, values: Tensor, observed: Tensor | None, soft: Sequence[Tensor]) -> Activations:
+    def evaluate(self, values: Tensor, observed: Tensor | None, soft: Sequence[Tensor]) -> Activations | FusedPass:
         evidence = Evidence(values.detach(), observed, {v: s.detach() for v, s in zip(self.soft, soft, strict=True)})
+        space = self.spaces.take()
+        if not self.by_values and (up := fused_evaluation(self.program, self.parameters, evidence, space)) is not None:
+            return up
         batch = Batch.of(self.program, evidence)
-        return upward(self.program, self.parameters, batch, self.spaces.take(), keep_elements=True)
+        return upward(self.program, self.parameters, batch, space, keep_elements=True)
 
 
 class _LogLikelihood(torch.autograd.Function):
@@ -122,7 +131,8 @@ class _LogLikelihood(torch.autograd.Function):
             act = call.evaluate(values, observed, soft)
         ctx.call, ctx.act = call, act
         ctx.save_for_backward(values, observed, *soft)  # PyTorch then notices when one is written before the backward pass
-        return act.log_likelihood.clone()  # the result knows this node; were it kept here, neither could ever be freed
+        found = act.likelihood if isinstance(act, FusedPass) else act.log_likelihood
+        return found.clone()  # the result knows this node; were it kept here, neither could ever be freed
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -132,7 +142,10 @@ class _LogLikelihood(torch.autograd.Function):
             act, ctx.act = ctx.act, None
             if act is None:  # a second backward pass (retain_graph=True): the first one overwrote the elements
                 act = call.evaluate(values, observed, soft)
-            found = _gradients(call, act, values, soft, upstream[0], ctx.needs_input_grad)
+            if isinstance(act, FusedPass):
+                found = _fused_gradients(call, act, upstream[0])
+            else:
+                found = _gradients(call, act, values, soft, upstream[0], ctx.needs_input_grad)
             call.spaces.give_back(act.workspace)
         if torch.is_grad_enabled():  # create_graph=True
             wanted = [g for g in found if g is not None]
@@ -156,11 +169,18 @@ class _OnlyOnce(torch.autograd.Function):
         )
 
 
+def _fused_gradients(call: _Call, up: FusedPass, upstream: Tensor) -> list[Tensor | None]:
+    """The same as :func:`_gradients` of hard evidence over finite variables."""
+    statistics, scale = fused_counts(up, upstream)
+    by_leaf = {t: statistics.leaves[t][:, :-1] for t in call.leaves}
+    return [None, None, None, *_by_parameters(call, statistics, by_leaf, scale)]
+
+
 def _gradients(
     call: _Call, act: Activations, values: Tensor, soft: Sequence[Tensor], upstream: Tensor, needed: Sequence[bool]
 ) -> list[Tensor | None]:
     """One gradient for each input of :class:`_LogLikelihood` that needs one."""
-    program, parameters = call.program, call.parameters
+    program = call.program
     seeds = torch.where(torch.isfinite(act.log_likelihood), upstream.to(act.device).double(), 0.0)
     # Flows are taken relative to the largest seed: a loss of any scale fits into the program's precision.
     scale = float(seeds.abs().amax())
@@ -188,10 +208,16 @@ def _gradients(
     found += [None if (g := by_soft[v]) is None else _like(g * scale, s) for v, s in zip(call.soft, soft, strict=True)]
     if statistics is None:
         return [*found, *(None for _ in [*call.sums, *call.leaves])]
-    for t in call.sums:
-        found.append(sum_gradient(program.sum_tables[t], parameters.weights[t], statistics.weights[t]) * scale)
+    return [*found, *_by_parameters(call, statistics, by_leaf, scale)]
+
+
+def _by_parameters(call: _Call, statistics: Statistics, by_leaf: dict[int, Tensor], scale: float | Tensor) -> list[Tensor]:
+    """Gradients by the coordinates of sums, and by what leaves are told by: counts are multiplied by ``scale``."""
+    tables, leaf_tables = call.program.sum_tables, call.program.leaf_tables
+    weights, flows = call.parameters.weights, statistics.weights
+    found = [sum_gradient(tables[t], weights[t], flows[t]) * scale for t in call.sums]
     for t in call.leaves:
-        rows = program.leaf_tables[t].trainable
+        rows = leaf_tables[t].trainable
         found.append((by_leaf[t] if rows is None else by_leaf[t][rows]) * scale)
     return found
 

@@ -43,20 +43,13 @@ def max_product(program: Program, parameters: Parameters, batch: Batch, workspac
     modes = Parameters(p.weights, p.leaves, best_tables, p.flat, p.operands, p.masses)
     act = prepare(program, modes, batch, workspace or Workspace(), True, MAX_RULE)
     logs = [w.log() for w in parameters.weights]
-    if program.fused is not None:  # all sums are dense then, and its kernel reads a weight of all nodes at once
-        logs = [w.transpose(1, 2).contiguous() for w in logs]
 
     def maximise_sums(act: Activations, layer: SumLayer, a: int, b: int) -> None:
         x = act.elements[layer.elements][layer.element_row + a : layer.element_row + b]
         fill_elements(act, layer, a, b, x)
         y = act.values[layer.nodes][layer.value_row + a : layer.value_row + b]
         weights = take(logs[layer.table], cut(layer.parameters, a, b))
-        if program.fused is None:
-            program.sum_tables[layer.table].choice.kernel.max_plus(x, weights, y)
-            return
-        from pcbench_kernels.gpu import max_plus
-
-        max_plus(x, weights, y)
+        program.sum_tables[layer.table].choice.kernel.max_plus(x, weights, y)
 
     evaluate(act, maximise_sums)
     return act

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
 
-from ..compile import LeafTable, Program
+from ..compile import LeafTable, Program, weight_starts
 from ..errors import OptionError
 from .model import weight_storage
+from .workspace import Workspace
 
 
 @dataclass(eq=False)
@@ -39,6 +41,18 @@ class Statistics:
         flat, weights = weight_storage(program, zero=True)
         leaves = [
             torch.zeros(_leaf_shape(t), dtype=_leaf_dtype(t, program), device=program.device) for t in program.leaf_tables
+        ]
+        return cls(program, weights, leaves, flat)
+
+    @classmethod
+    def within(cls, program: Program, workspace: Workspace) -> Statistics:
+        """Statistics of no data in memory of a workspace: the next ones there take it. What they hold is of no consequence."""
+        starts = weight_starts(program.sum_tables)
+        flat = workspace.get("counts", (starts[-1],), program.dtype, program.device)
+        weights = [flat[a : a + prod(t.shape)].view(t.shape) for a, t in zip(starts, program.sum_tables, strict=False)]
+        leaves = [
+            workspace.get(f"leaf counts{i}", _leaf_shape(t), _leaf_dtype(t, program), program.device)
+            for i, t in enumerate(program.leaf_tables)
         ]
         return cls(program, weights, leaves, flat)
 

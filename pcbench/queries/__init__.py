@@ -1,8 +1,9 @@
 """Questions to a model, one a file."""
 
-from .conditional import Posterior, conditional
+from .conditional import conditional
 from .likelihood import conditional_log_likelihood, log_likelihood, marginal
 from .mpe import Explanation, mpe
+from .posterior import Posterior
 from .sampling import sample
 
 __all__ = [

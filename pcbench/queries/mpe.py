@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -11,9 +12,25 @@ from torch import Tensor
 
 from ..circuit.determinism import deterministic
 from ..circuit.properties import Report
-from ..errors import hinted
-from ..execute import Batch, Data, Evidence, Model, Workspace, forward, lent_workspace, max_product, maximise_tree
-from .batching import batches
+from ..errors import DataError, OptionError, hinted
+from ..execute import (
+    Batch,
+    Data,
+    Evidence,
+    Model,
+    Workspace,
+    bytes_of_trees,
+    forward,
+    fused_explain,
+    lent_workspace,
+    max_product,
+    maximise_tree,
+    require_support,
+)
+from .batching import batches, check_output
+
+#: On a GPU: bytes that a batch may take when the caller does not say how many rows to take at once, and most rows of one.
+GPU_BYTES, GPU_ROWS = 1 << 30, 4096
 
 #: What is known of a model; to find out, all parameters travel to the CPU.
 _reports: WeakKeyDictionary[Model, Report] = WeakKeyDictionary()
@@ -50,13 +67,16 @@ def mpe(model: Model, evidence: Data, batch_size: int | None = None, output: int
         QueryError: when the evidence has probability zero.
     """
     evidence = Evidence.of(evidence)
-    space, states, trees, values = Workspace(), [], [], []
+    check_output(model, output)
+    evidence.check_form(model.circuit.variables)
+    if batch_size is not None and batch_size < 1:
+        raise OptionError(f"batch_size must be at least 1, got {batch_size}")
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
     with torch.no_grad(), lent_workspace(model) as lent:
-        for start, part in batches(model, evidence, batch_size, output):
-            act = max_product(model.program, model.parameters, Batch.of(model.program, part), space)
-            trees.append(act.log_likelihood[:, output].cpu().clone())
-            states.append(maximise_tree(act, output, start))
-            values.append(forward(model, states[-1], lent)[:, output])
+        fused = model.program.fused is not None and not evidence.soft
+        for state, tree in (_fused if fused else _exactly)(model, evidence, batch_size, output, lent):
+            found.append((state, tree, forward(model, state, lent)[:, output]))
+    states, trees, values = zip(*found, strict=True)
     report = _determinism(model)
     exact = report.holds and not evidence.soft
     if exact:
@@ -66,6 +86,38 @@ def mpe(model: Model, evidence: Data, batch_size: int | None = None, output: int
     else:
         note = f"a lower bound, not certain to be the maximum: {report.violations[0].message}"
     return Explanation(torch.cat(states), torch.cat(values), torch.cat(trees), exact, note)
+
+
+def _fused(
+    model: Model, evidence: Evidence, batch_size: int | None, output: int, space: Workspace
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """State and log weight of the best trees of each batch, by fused passes. Values are checked where they are laid out."""
+    most = min(GPU_ROWS, max(1, GPU_BYTES // bytes_of_trees(model.program)))
+    size = batch_size or -(-len(evidence) // -(-len(evidence) // most))  # one size, so that a captured graph serves all
+    for first in range(0, len(evidence), size):
+        part = evidence[first : first + size]
+        try:
+            explained = fused_explain(model.program, model.parameters, part, output, space)
+        except DataError:
+            evidence.check(model.circuit.variables)  # names the row among all rows
+            raise
+        if explained is None:
+            evidence.check(model.circuit.variables)
+            yield from _exactly(model, part, batch_size, output, space, first)
+            continue
+        tree = explained.log_tree[:, output]
+        require_support(tree, first)
+        yield explained.state, tree
+
+
+def _exactly(
+    model: Model, evidence: Evidence, batch_size: int | None, output: int, space: Workspace, first_row: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same by PyTorch's kernels; row ``first_row + b`` is what messages name row ``b``."""
+    for start, part in batches(model, evidence, batch_size, output):
+        act = max_product(model.program, model.parameters, Batch.of(model.program, part), space)
+        tree = act.log_likelihood[:, output].cpu().clone()
+        yield maximise_tree(act, output, first_row + start), tree
 
 
 def _determinism(model: Model) -> Report:

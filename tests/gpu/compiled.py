@@ -16,7 +16,7 @@ import torch
 import pcbench
 from pcbench import Circuit, Variables, structures
 from pcbench.compile.fuse import Fused, fuse
-from pcbench_kernels.gpu import Draws, Samples, Update, down, leafwise, topdown, up, update
+from pcbench_kernels.gpu import Draws, Samples, Trees, Update, down, leafwise, mixtures, topdown, trees, up, update
 from pcbench_kernels.gpu.recorded import Launch, recording, stand_in
 
 BATCH = 512
@@ -28,8 +28,12 @@ CIRCUITS: dict[str, Circuit] = {
 }
 
 
+#: Six parents share each vector of leaves; for best trees.
+SHARED = structures.rat(latents=32, depth=1, repetitions=6, variables=Variables.finite(12, 3))
+
+
 def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
-    """What a step of training launches, samples with evidence and without, and a maximum."""
+    """What a step of training launches, posteriors, samples with evidence and without, best trees, and a maximum."""
     with recording(capability) as found:
         program = pcbench.compile(circuit)
         tables = (program.layers, program.sum_tables, program.leaf_tables)
@@ -38,6 +42,9 @@ def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
         for prior, whole in ((False, 2048), (True, 2048), (False, 64)):
             with patch.object(topdown, "WHOLE", whole):
                 _draw(plan, prior)
+        _explain(plan)
+        program = pcbench.compile(SHARED)
+        _explain(fuse(program.layers, program.sum_tables, program.leaf_tables, program.num_units, precision, program.device))
         topdown.max_plus(*(torch.empty(2, 256, 256, device="meta") for _ in range(3)))
     return found
 
@@ -65,6 +72,7 @@ def _step(plan: Fused) -> None:
         leafwise.add_up(p, leaves, samples)
         leafwise.count_categories(p, leaves, samples, single, True)
         leafwise.learn_categories(p, leaves, samples, single, single, logs, told)
+        mixtures.leaf_flows(p, leaves, leaves.uses, single)
 
 
 def _draw(plan: Fused, prior: bool) -> None:
@@ -84,6 +92,20 @@ def _draw(plan: Fused, prior: bool) -> None:
         topdown.draw_categories(d, leaves, masses, p.scales, long.view(1, 16))
 
 
+def _explain(plan: Fused) -> None:
+    p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, len(plan.leaves))
+    single, flag, many = torch.empty(16, device="meta"), p.suspect, len(plan.leaves)
+    held = Trees(
+        BATCH, single, single, p.scales, single, single, single, (single,) * many, (flag,) * many, p.codes, flag, (flag,) * many
+    )  # fmt: skip
+    for layer in plan.layers:
+        most = int(layer.term_start.diff().max()) * layer.width
+        trees.best_of(held, layer, most)
+        trees.walk_down(held, layer, most)
+    for leaves in plan.leaves:
+        trees.explain_leaves(held, leaves, torch.empty(16, dtype=torch.int64, device="meta").view(1, 16))
+
+
 def main() -> None:
     capability, precision = int(sys.argv[1]), sys.argv[2]
     seen: set[tuple[Any, ...]] = set()
@@ -93,7 +115,12 @@ def main() -> None:
             name, options = launch.kernel.__name__, launch.options
             # One of each kernel, with small and with large tiles, is what a test has time for; each form of those that draw.
             form = (options["PRIOR"], options.get("MANY"), options.get("WHOLE")) if "PRIOR" in options else ()
-            kind = (name, options.get("BN", options.get("BM", 0)) >= 32, options.get("HOLES", False), *form)
+            kind = (
+                name,
+                options.get("BN", options.get("BM", 0)) >= 32,
+                options.get("HOLES", options.get("MANY", False)),
+                *form,
+            )
             if kind not in seen:
                 seen.add(kind)
                 reports.setdefault(name, []).append(launch.report(capability).as_dict())

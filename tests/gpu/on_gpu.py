@@ -1,6 +1,7 @@
 """Every structure, family and tying of the conformance tests on a real GPU, against the CPU: ``python -m tests.gpu.on_gpu``.
 
-Likelihoods, expected counts, updates, samples, best trees and conditionals; prints each failure, and exits with their number.
+Likelihoods, expected counts, updates, samples, best trees, conditionals, gradients; prints each failure, and exits with their
+number.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 import pcbench
 from pcbench import Model, conditional, log_likelihood, mpe, sample
 from pcbench.execute import expectation, maximise
+from pcbench.nn import CircuitModule
 
 from ..conformance.cases import CASES, Case
 
@@ -28,6 +30,7 @@ def off(got: torch.Tensor, expected: torch.Tensor) -> float:
 
 def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[], float]]:
     """What is asked of both → how far the answers are apart."""
+    circuit = on_cpu.circuit
     data, evidence = case.data(33), case.evidence("some", 33)
     possible = evidence[torch.isfinite(log_likelihood(on_cpu, evidence))]  # nothing can be drawn given the others
 
@@ -46,14 +49,27 @@ def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[]
         )  # a tie may fall either way
 
     def best() -> float:
-        return off(log_likelihood(on_gpu, mpe(on_gpu, possible).state), log_likelihood(on_cpu, mpe(on_cpu, possible).state))
+        one, two = mpe(on_gpu, possible), mpe(on_cpu, possible)
+        states = off(log_likelihood(on_gpu, one.state), log_likelihood(on_cpu, two.state))
+        return max(states, off(one.log_tree, two.log_tree))
 
     def posteriors() -> float:
         columns = case.evidence("columns", 33)
         one, two = conditional(on_gpu, columns), conditional(on_cpu, columns)
-        return max((off(one[v].mean, two[v].mean) for v in two), default=0.0)
+        means = max((off(one[v].mean, two[v].mean) for v in two), default=0.0)
+        found = [(one[v].probabilities, two[v].probabilities) for v in two]
+        return max([means, *(off(p, q) for p, q in found if p is not None and q is not None)])
 
-    return {f.__name__: f for f in (likelihood, counts, samples, best, posteriors)}
+    def gradients() -> float:
+        upstream = torch.randn(33, circuit.num_outputs, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        modules = [CircuitModule(model) for model in (on_gpu, on_cpu)]
+        for module in modules:
+            out = module(evidence)
+            out.backward(upstream.to(out.device))
+        one, two = ([p.grad for p in module.parameters()] for module in modules)
+        return max(off(g, h) for g, h in zip(one, two, strict=True) if g is not None and h is not None)
+
+    return {f.__name__: f for f in (likelihood, counts, samples, best, posteriors, gradients)}
 
 
 class Tally:

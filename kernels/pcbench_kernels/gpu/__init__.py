@@ -1,29 +1,37 @@
 """Triton kernels, and how they are launched: a fused layer a launch. Nothing else in the project imports triton."""
 
+from .dense import DenseSumOnGpu
 from .down import count_edges, flow_through
 from .launching import rehearsal
 from .leafwise import FEW_PARTS, Samples, add_up, count_categories, encode_data, learn_categories, parts_of, sort
+from .mixtures import leaf_flows
 from .tiles import PRECISIONS, Pass, Update
 from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, max_plus, runs_of, start
+from .trees import Trees, best_of, explain_leaves, start_at, walk_down
 from .up import value_of
 from .update import hold, learn_edges, maximise_categorical, maximise_sums
 
 __all__ = [
     "FEW_PARTS",
     "PRECISIONS",
+    "DenseSumOnGpu",
     "Draws",
     "Pass",
     "Samples",
+    "Trees",
     "Update",
     "add_up",
     "add_up_leaves",
+    "best_of",
     "count_categories",
     "count_edges",
     "draw_categories",
     "draw_edges",
     "encode_data",
+    "explain_leaves",
     "flow_through",
     "hold",
+    "leaf_flows",
     "learn_categories",
     "learn_edges",
     "max_plus",
@@ -34,5 +42,7 @@ __all__ = [
     "runs_of",
     "sort",
     "start",
+    "start_at",
     "value_of",
+    "walk_down",
 ]

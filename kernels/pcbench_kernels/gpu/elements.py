@@ -286,7 +286,7 @@ def log_of(x):
 @triton.jit
 def per_value(flow, y):
     """``F / y`` from the logarithm of ``y``, zero where no flow arrives, or ``y`` is zero or infinite."""
-    return tl.where((tl.abs(y) < float("inf")) & (flow > 0), flow * tl.exp(-y), 0.0)
+    return tl.where((tl.abs(y) < float("inf")) & (flow != 0), flow * tl.exp(-y), 0.0)
 
 
 @triton.jit

@@ -1,0 +1,170 @@
+"""Most probable explanations on a GPU: a max-product pass of one launch a level and shape, and a walk down the best trees.
+
+Log values are float32 in programs of either precision, relative to a float64 scale of each block, and ties are broken as on
+the CPU: the first of equal elements is taken. No mass can be lost, so that no batch needs the exact passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..compile import Program, weight_starts
+from .evidence import Evidence
+from .fused import OUTSIDE, FusedBatch, flags, fused_batch
+from .fused_topdown import Wanted, empty_samples, leave_out, plan_of, root_of
+from .leaves import write_logs
+from .model import Parameters
+from .workspace import Workspace
+
+if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
+    from pcbench_kernels.gpu import Trees
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """Best trees of a batch, on the CPU.
+
+    Attributes:
+        state: ``[B, V]`` int64, evidence and the best tree's values of all other variables.
+        log_tree: ``[B, outputs]`` float64, nats, of the best tree of each root node; −∞ where the evidence is impossible.
+    """
+
+    state: Tensor
+    log_tree: Tensor
+
+
+def bytes_of_trees(program: Program) -> int:
+    """GPU memory that a row takes."""
+    fused = program.fused
+    assert fused is not None
+    slots = sum(len(leaves.variables) for leaves in fused.leaves)
+    return (
+        4 * (fused.num_values + fused.num_elements) + 16 * program.num_units + 8 * slots + 17 * len(program.circuit.variables)
+    )
+
+
+def fused_explain(
+    program: Program, parameters: Parameters, evidence: Evidence, output: int, workspace: Workspace
+) -> Explained | None:
+    """The best tree of one root node in each row; ``None`` where other passes have to find it.
+
+    Args:
+        program, parameters: with fused layers.
+        evidence: not checked yet, but for its form; no soft evidence.
+        output: the root node.
+        workspace: buffers to use again.
+
+    Raises:
+        DataError: when the evidence does not fit the variables.
+    """
+    laid_out = fused_batch(program, evidence, workspace)
+    if laid_out is None:
+        return None
+    size, device = laid_out.size, program.device
+    out = workspace.get("explained", (size, len(program.circuit.variables)), torch.int64, device)
+    report = workspace.get("best report", (size * program.circuit.num_outputs + 1,), torch.float64, device)
+
+    def passed() -> None:
+        trees = _trees(program, parameters, laid_out, workspace)
+        _launch(program, laid_out, trees, output, out, report, workspace)
+
+    workspace.graphs.rehearse(("explain", program, size), passed, device)
+    passed()
+    workspace.remembered["tables of trees"] = parameters
+    into = empty_samples(program, size)
+    into.copy_(out, non_blocking=True)
+    host = report.cpu()  # the only wait
+    if bool(host[-1]):
+        evidence.check(program.circuit.variables)
+    leave_out(program, into, evidence, Wanted(0, size, 1, 0, output))
+    return Explained(into, host[:-1].view(size, -1).clone())
+
+
+def _launch(
+    program: Program, batch: FusedBatch, p: Trees, output: int, out: Tensor, report: Tensor, workspace: Workspace
+) -> None:
+    from pcbench_kernels.gpu import best_of, encode_data, explain_leaves, start_at, walk_down
+
+    fused, raised, most = program.fused, flags(workspace, program.device), plan_of(program).most
+    assert fused is not None
+    column, unit = root_of(program, output)
+    likelihood = report[:-1].view(batch.size, -1)
+
+    def work() -> None:
+        raised.zero_()
+        if batch.data is not None:
+            for codes, leaves in zip(batch.codes, fused.leaves, strict=True):
+                encode_data(batch.data, batch.seen, leaves, codes, raised[OUTSIDE:])
+        for layer, longest in zip(fused.layers, most, strict=True):
+            best_of(p, layer, longest)
+        for first, node, root, nodes in fused.outputs:
+            value = p.values[node * batch.size : (node + nodes) * batch.size].view(nodes, batch.size)
+            torch.add(value.T.double(), p.scales[root][:, None], out=likelihood[:, first : first + nodes])
+        report[-1].copy_(raised[OUTSIDE])
+        start_at(p, unit, output - column)
+        for layer, longest in zip(reversed(fused.layers), reversed(most), strict=True):
+            walk_down(p, layer, longest)
+        for leaves in fused.leaves:
+            explain_leaves(p, leaves, out)
+
+    seen = None if batch.seen is None else batch.seen.stride()
+    kind = None if batch.data is None else batch.data.dtype
+    key = ("explain", program, batch.size, output, kind, seen, workspace.moves, p.weights.data_ptr())
+    workspace.graphs.run(key, work, program.device)
+
+
+def _trees(program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace) -> Trees:
+    from pcbench_kernels.gpu import Trees
+
+    fused, device, size = program.fused, program.device, batch.size
+    assert fused is not None
+
+    def flat(name: str, *shape: int, kind: torch.dtype = torch.float32) -> Tensor:
+        return workspace.get(name, shape, kind, device)
+
+    logs, lookups, modes = _tables(program, parameters, workspace)
+    return Trees(
+        size,
+        flat("best values", size * fused.num_values),
+        flat("best elements", size * fused.num_elements),
+        flat("best scales", program.num_units, size, kind=torch.float64),
+        flat("best peaks", program.num_units, size),
+        parameters.flat,
+        logs,
+        lookups,
+        modes,
+        batch.codes,
+        flat("active", program.num_units, size, kind=torch.int32),
+        tuple(flat(f"chosen{leaves.table}", len(leaves.variables), size, kind=torch.int32) for leaves in fused.leaves),
+    )
+
+
+def _tables(
+    program: Program, parameters: Parameters, workspace: Workspace
+) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Log weights, log tables and modes of leaves, as :class:`~pcbench_kernels.gpu.trees.Trees` has them: made anew for other
+    parameters only."""
+    fresh = workspace.remembered.get("tables of trees") is not parameters
+    logs = workspace.get("log weights", tuple(parameters.flat.shape), torch.float32, program.device)
+    if fresh:
+        for start, weights in zip(weight_starts(program.sum_tables), parameters.weights, strict=False):
+            sets, nodes, elements = weights.shape
+            held = logs[start : start + weights.numel()].view(sets, elements, nodes)
+            held.copy_(weights.transpose(1, 2)).log_()
+    lookups, modes = [], []
+    for t, table in enumerate(program.leaf_tables):
+        assert table.categories is not None
+        leaves, shape = parameters.leaves[t], (len(table.parameters), table.nodes)
+        lookup = workspace.get(f"best logs{t}", (shape[0], table.categories + 1, shape[1]), torch.float32, program.device)
+        mode = workspace.get(f"modes{t}", shape, torch.int32, program.device)
+        if fresh:
+            write_logs(table, leaves, lookup)
+            torch.amax(lookup[:, :-1], 1, out=lookup[:, -1])
+            mode.copy_(table.distribution.mode(leaves))
+        lookups.append(lookup)
+        modes.append(mode)
+    return logs, tuple(lookups), tuple(modes)
