@@ -220,6 +220,11 @@ def climb(up: FusedPass, first: int, last: int | None) -> None:
     for column, node, unit, nodes in fused.outputs:
         value = p.values[node * p.size : (node + nodes) * p.size].view(p.size, nodes)
         torch.add(value.double(), p.scales[unit][:, None], out=up.likelihood[:, column : column + nodes])
+    report_flags(up)
+
+
+def report_flags(up: FusedPass) -> None:
+    """The launch that writes the flags behind the log-likelihoods."""
     up.report[-3:].copy_(up.flags[:HOLD])
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..compile import LeafTable, Program
 from ..scope import Finite
 from .evidence import Evidence
-from .fused import FusedPass, flags, fused_batch, fused_upward
+from .fused import FusedPass, flags, fused_batch, fused_upward, report_flags
 from .model import Parameters
 from .topdown import require_support
 from .workspace import Workspace
@@ -237,7 +237,7 @@ def _descend(
         for leaves, (masses, upto) in zip(fused.leaves, tables, strict=True):
             draw_categories(d, leaves, masses, upto, out)
         if up is not None:
-            up.report[-3:].copy_(up.flags)
+            report_flags(up)
 
     held = (parameters.flat, *(t for pair in tables for t in pair))
     key = ("draw", program, unit, d.size, d.rows, d.prior, workspace.moves, *(t.data_ptr() for t in held))

@@ -12,7 +12,20 @@ from torch import Tensor
 from pcbench_kernels.cpu.em import least_mass
 
 from ..compile import LeafTable, Program, weight_starts
-from .fused import HOLD, WRONG, FusedBatch, Settled, begin, climb, flags, flow_down, new_pass, samples_of, sort_all
+from .fused import (
+    HOLD,
+    WRONG,
+    FusedBatch,
+    Settled,
+    begin,
+    climb,
+    flags,
+    flow_down,
+    new_pass,
+    report_flags,
+    samples_of,
+    sort_all,
+)
 from .graphs import beside
 from .model import Parameters
 from .stamps import Stamps
@@ -145,7 +158,7 @@ class FusedStep:
             t = leaves.table
             add_up(p, leaves, found)
             learn_categories(p, leaves, found, old.leaves[t], new.leaves[t], new.gathered[t], self._update)
-        self.up.report[-3:].copy_(self.up.flags[:HOLD])
+        report_flags(self.up)
         self._host.copy_(self.up.report, non_blocking=True)  # within the graph: a copy of its own would start later
 
 
