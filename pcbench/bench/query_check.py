@@ -121,13 +121,17 @@ def tree_error(reference: Model, states: Tensor, trees: Tensor, evidence: Eviden
     return float(((trees.double() - truth).abs() / truth.abs().clamp(min=1)).max())
 
 
-def gradient_error(reference: Model, module: CircuitModule, evidence: Evidence) -> float:
+def gradient_error(reference: Model, module: CircuitModule, evidence: Evidence, upstream: Tensor | None = None) -> float:
     """Of the gradients of the log-likelihood of all rows: the error of the worst table, relative to its gradients or expected
-    counts, whichever are larger (gradients by logits are differences of counts)."""
+    counts, whichever are larger (gradients by logits are differences of counts).
+
+    ``upstream``: float64 ``[B, outputs]``, of absolute values around one; weighs the rows.
+    """
     exact = CircuitModule(reference)
     for asked in (module, exact):
         asked.zero_grad()
-        asked(evidence).sum().backward()
+        out = asked(evidence)
+        out.backward(torch.ones_like(out) if upstream is None else upstream.to(out.device))
     counts, _ = expectation(reference, evidence)
     found, worst = dict(module.named_parameters()), 0.0
     for name, parameter in exact.named_parameters():

@@ -14,6 +14,7 @@ import torch
 
 import pcbench
 from pcbench import Model, conditional, log_likelihood, mpe, sample
+from pcbench.bench import query_check
 from pcbench.execute import expectation, maximise
 from pcbench.nn import CircuitModule
 
@@ -62,6 +63,8 @@ def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[]
 
     def gradients() -> float:
         upstream = torch.randn(33, circuit.num_outputs, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        if on_gpu.program.fused is not None and on_gpu.program.fused.precision == "fast":
+            return query_check.gradient_error(on_cpu, CircuitModule(on_gpu), evidence, upstream)
         modules = [CircuitModule(model) for model in (on_gpu, on_cpu)]
         for module in modules:
             out = module(evidence)
