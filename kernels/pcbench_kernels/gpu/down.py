@@ -6,7 +6,8 @@ import triton
 from torch import Tensor
 
 from ..fused import FusedEdges, FusedLayer
-from .backward import edge_flow, flow_ratio, many_sum_flow, narrow_sum_flow, product_flow, wide_sum_flow
+from .backward import flow_ratio, many_sum_flow, narrow_sum_flow, product_flow, wide_sum_flow
+from .edges import edge_flow
 from .launching import launch
 from .tiles import (
     ELEMENTS,

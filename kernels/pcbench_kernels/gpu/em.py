@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .backward import edge_products
+from .edges import edge_products
 from .elements import weight_rows
 from .leaves import category_flows
 
