@@ -19,10 +19,10 @@ ROOT = ".pcb-root:not(:has(.pcb-pane-circuit))"
 class Builder:
     """The page and the kernel behind it, as one."""
 
-    def __init__(self, page: Page, kernel: Kernel) -> None:
+    def __init__(self, page: Page, kernel: Kernel, root: str = ROOT) -> None:
         self.page = page
         self.kernel = kernel
-        self.body = page.locator(f"{ROOT} .pcb-builder")
+        self.body = page.locator(f"{root} .pcb-builder")
         self.canvas = self.body.get_by_role("application")
 
     def open(self, code: str) -> None:

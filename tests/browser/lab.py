@@ -35,7 +35,8 @@ class Lab:
         self.folder.mkdir()
         self._log = base / "jupyter.log"
         environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        for name in ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_DATA_DIR"):
+        of_jupyter = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_DATA_DIR")
+        for name in (*of_jupyter, "XDG_STATE_HOME"):
             folder = base / name.lower()
             folder.mkdir()
             environment[name] = str(folder)

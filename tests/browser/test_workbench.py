@@ -156,7 +156,7 @@ def test_a_dead_kernel_is_said(bench: Page) -> None:
     bench.get_by_role("menuitem", name="Kernel", exact=True).click()
     bench.get_by_text("Shut Down Kernel", exact=True).click()
     expect(bench.locator(".pcb-root")).to_have_attribute("data-kernel", "gone", timeout=20_000)
-    expect(bench.get_by_role("alert")).to_contain_text("kernel does not answer")
+    expect(bench.get_by_role("alert")).to_contain_text("The kernel is gone: it was restarted or shut down.")
 
 
 def test_stop_works_while_a_cell_waits_for_the_run(page: Page, lab: Lab) -> None:

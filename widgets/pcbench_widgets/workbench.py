@@ -321,6 +321,8 @@ class Workbench(anywidget.AnyWidget):
             if feed is not None:
                 feed.publish()
                 self._changed("tick")
+            for part in self._parts.values():
+                part.tick()
             silent += TICK
             if silent >= BEAT:
                 silent = 0.0

@@ -2,7 +2,7 @@
 // pcbench_widgets/teaching/part.py; what is on the screen stands in LabPane.tsx.
 
 import { createStore, type StoreApi } from "zustand/vanilla";
-import type { Body, Part, Post } from "../part";
+import { ENDED, type Body, type Part, type Post } from "../part";
 import type { Best, Pass, Posterior, Samples, Trace } from "./answers";
 import { lessonOf, type Lesson, type Mark, type Marks, type WireLesson } from "./lesson";
 import type { Question } from "./quiz";
@@ -69,6 +69,7 @@ export class LabPart implements Part {
   private asks = new Map<number, (answer: Answer, buffers: DataView[]) => void>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asking = false;
+  private over = false;
 
   constructor(private readonly post: Post) {
     this.store = createStore<LabState>(() => ({ token: "", standalone: false, linked: false, titles: [], lesson: 0, marks: {}, at: 0, ...FRESH }));
@@ -108,6 +109,15 @@ export class LabPart implements Part {
     if (typeof body.ask !== "number") return;
     this.asks.get(body.ask)?.(body as Answer, buffers);
     this.asks.delete(body.ask);
+  }
+
+  /** Small circuits go on answering, and what was asked of the kernel is told that it is gone. */
+  ended(ended: boolean): void {
+    this.over = ended;
+    if (!ended) return;
+    const waiting = [...this.asks.values()];
+    this.asks.clear();
+    for (const answer of waiting) answer({ ok: false, text: ENDED }, []);
   }
 
   private load(body: Body, buffer: DataView): void {
@@ -206,6 +216,7 @@ export class LabPart implements Part {
   }
 
   private ask(kind: string, body: Body = {}): Promise<[Answer, DataView[]]> {
+    if (this.over) return Promise.resolve([{ ok: false, text: ENDED }, []]);
     const ask = ++this.serial;
     const answer = new Promise<[Answer, DataView[]]>((resolve) => this.asks.set(ask, (got, buffers) => resolve([got, buffers])));
     this.post({ kind, ask, ...body });
