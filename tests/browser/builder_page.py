@@ -16,6 +16,23 @@ NOTEBOOK = "builder.ipynb"
 ROOT = ".pcb-root:not(:has(.pcb-pane-circuit))"
 
 
+#: A gesture's edit is pending at once, and seen to be in the next frame.
+_SETTLED = """body => new Promise((resolve, reject) => {
+  const late = setTimeout(() => reject(new Error(`${body.dataset.pending} edits are pending`)), 10_000);
+  const look = () => {
+    if (body.dataset.pending !== '0') return;
+    clearTimeout(late);
+    observer.disconnect();
+    resolve(body.dataset.rev);
+  };
+  const observer = new MutationObserver(look);
+  requestAnimationFrame(() => setTimeout(() => {
+    observer.observe(body, {attributeFilter: ['data-pending', 'data-rev']});
+    look();
+  }));
+})"""
+
+
 class Builder:
     """The page and the kernel behind it, as one."""
 
@@ -34,8 +51,8 @@ class Builder:
 
     def settle(self) -> int:
         """Waits until Python has confirmed or refused everything; gives the revision."""
-        expect(self.body).to_have_attribute("data-pending", "0")
-        return int(self.body.get_attribute("data-rev") or -1)
+        rev: str = self.body.evaluate(_SETTLED)
+        return int(rev)
 
     def at_rev(self, rev: int) -> None:
         expect(self.body).to_have_attribute("data-rev", str(rev))

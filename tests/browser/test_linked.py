@@ -141,11 +141,13 @@ def test_the_memory_ruler_lights_what_is_pointed_at_and_selects(bench: Bench, sh
     """Bytes of a block as Python counts them; the circuit is so small that a byte is wider than a pixel."""
     kernel, ruler, bar = bench.kernel, bench.program.locator(".pcb-ruler"), bench.program.locator(".pcb-ruler-bar")
     kernel.run(WHERE)
-    for pane, block in ((bench.lab, LEAF), (bench.circuit, PRODUCT), (bench.circuit, SUM)):
-        bench.point(pane, ids([block]))
+    bench.circuit.get_by_role("button", name="Table").click()
+    for block in (LEAF, PRODUCT, SUM):
+        bench.circuit.locator(f"tr[data-block='{block}']").hover()
         expect(ruler).to_have_attribute("data-lit", kernel.value(f"where({block})"))
-        bench.away()
-        expect(ruler).to_have_attribute("data-lit", "")
+    bench.circuit.get_by_role("button", name="Table").click()
+    bench.away()
+    expect(ruler).to_have_attribute("data-lit", "")
     total = kernel.value("sum(entry['bytes'] for entry in bench.program.describe()['memory'])")
     bar.scroll_into_view_if_needed()
     box = bar.bounding_box()

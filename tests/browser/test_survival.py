@@ -70,7 +70,7 @@ def test_the_drawing_stays_on_the_screen_and_the_cell_offers_to_restore_it(left:
     axe.check(page, BUILDER)
 
     run_cell(page, 0)
-    expect(root).to_have_attribute("data-kernel", "alive")
+    expect(root).to_have_attribute("data-kernel", "alive", timeout=60_000)  # a new kernel imports PyTorch first
     offer = root.get_by_role("button", name=re.compile(r"^Restore the unsaved drawing of \d\d:\d\d \(4 blocks\)$"))
     expect(offer).to_be_visible()
     expect(builder.body).to_have_attribute("data-blocks", "0")  # nothing is replaced unasked
@@ -100,7 +100,7 @@ def test_a_lab_keeps_picture_and_evidence_and_its_cell_gives_a_live_one(left: tu
     expect(teaching.body.locator(".pcb-answer strong")).to_have_text("0.34")
 
     run_cell(page, 1)
-    expect(teaching.pane).to_have_attribute("data-kernel", "alive")
+    expect(teaching.pane).to_have_attribute("data-kernel", "alive", timeout=60_000)
     expect(teaching.pane.get_by_role("alert")).to_have_count(0)
     teaching.mark("x1 = 1").click()
     expect(teaching.body.locator(".pcb-answer strong")).to_have_text("0.66")

@@ -38,7 +38,7 @@ class Part(ABC):
         """The workbench was given another ``"circuit"``, ``"program"`` or ``"run"``; or the run moved on (``"tick"``)."""
 
     def tick(self) -> None:  # noqa: B027  # few parts have anything to do
-        """About ten times a second, in the workbench's own thread."""
+        """About five times a second, in the workbench's own thread."""
 
     def still(self) -> dict[str, Any] | None:
         """A circuit as `pcbench.circuit.describe` gives it, for a notebook that is read without a kernel; most have none."""

@@ -68,6 +68,16 @@ it("takes a channel that refuses to send for a kernel that is gone", () => {
   expect(connection.store.getState().kernelGone).toBe(true);
 });
 
+it("asks a silent kernel before it is taken for gone, and one that was shut down is told apart sooner", () => {
+  deliver({ type: "synced" });
+  deliver({ type: "beat", every: 2 });
+  vi.advanceTimersByTime(3000);
+  expect(syncs()).toBe(1);
+  refuses = true;
+  vi.advanceTimersByTime(1500);
+  expect(connection.store.getState()).toMatchObject({ kernelGone: true, kernelEnded: true });
+});
+
 it("learns at once that the kernel was restarted, and tells its parts", () => {
   deliver({ type: "synced" });
   refuses = true;

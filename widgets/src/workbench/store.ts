@@ -178,7 +178,10 @@ export function hoverBlocks(store: Store, blocks: Iterable<number>): void {
 
 /** Called now and then: after three missed heartbeats the kernel is taken for gone, and the view says so. */
 export function watchHeartbeat(store: Store, now = Date.now()): void {
-  const { heard, beatEvery, kernelGone } = store.getState();
-  const gone = now - heard > 3500 * beatEvery;
+  const { heard, beatEvery, kernelGone, syncing } = store.getState();
+  const silent = now - heard;
+  const gone = silent > 3500 * beatEvery;
   if (gone !== kernelGone) store.setState({ kernelGone: gone });
+  // One that was shut down says nothing, but Jupyter refuses to send to it: no need to wait for more missing beats.
+  if (silent > 1500 * beatEvery && !gone && !syncing) requestSync(store);
 }
