@@ -16,13 +16,30 @@ NOTEBOOK = "builder.ipynb"
 ROOT = ".pcb-root:not(:has(.pcb-pane-circuit))"
 
 
+#: A gesture's edit is pending at once, and seen to be in the next frame.
+_SETTLED = """body => new Promise((resolve, reject) => {
+  const late = setTimeout(() => reject(new Error(`${body.dataset.pending} edits are pending`)), 10_000);
+  const look = () => {
+    if (body.dataset.pending !== '0') return;
+    clearTimeout(late);
+    observer.disconnect();
+    resolve(body.dataset.rev);
+  };
+  const observer = new MutationObserver(look);
+  requestAnimationFrame(() => setTimeout(() => {
+    observer.observe(body, {attributeFilter: ['data-pending', 'data-rev']});
+    look();
+  }));
+})"""
+
+
 class Builder:
     """The page and the kernel behind it, as one."""
 
-    def __init__(self, page: Page, kernel: Kernel) -> None:
+    def __init__(self, page: Page, kernel: Kernel, root: str = ROOT) -> None:
         self.page = page
         self.kernel = kernel
-        self.body = page.locator(f"{ROOT} .pcb-builder")
+        self.body = page.locator(f"{root} .pcb-builder")
         self.canvas = self.body.get_by_role("application")
 
     def open(self, code: str) -> None:
@@ -34,8 +51,8 @@ class Builder:
 
     def settle(self) -> int:
         """Waits until Python has confirmed or refused everything; gives the revision."""
-        expect(self.body).to_have_attribute("data-pending", "0")
-        return int(self.body.get_attribute("data-rev") or -1)
+        rev: str = self.body.evaluate(_SETTLED)
+        return int(rev)
 
     def at_rev(self, rev: int) -> None:
         expect(self.body).to_have_attribute("data-rev", str(rev))

@@ -46,7 +46,8 @@ def driver() -> Iterator[Playwright]:
 
 
 @pytest.fixture(scope="session")
-def context(driver: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+def context(lab: Lab, driver: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    # After the lab, which starts on while the browser does.
     profile = tmp_path_factory.mktemp("profile")
     opened = driver.chromium.launch_persistent_context(
         str(profile),

@@ -7,7 +7,6 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
@@ -26,7 +25,7 @@ class Kernel:
         with urllib.request.urlopen(address, timeout=10) as answer:
             sessions: list[dict[str, Any]] = json.load(answer)
         id = next(session["kernel"]["id"] for session in sessions if session["path"] == notebook)
-        self._client = BlockingKernelClient(connection_file=str(connection_file(lab, id)))
+        self._client = BlockingKernelClient(connection_file=str(lab.connection_file(id)))
         self._client.load_connection_file()
         self._client.start_channels()
 
@@ -44,10 +43,6 @@ class Kernel:
 
     def close(self) -> None:
         self._client.stop_channels()
-
-
-def connection_file(lab: Lab, id: str) -> Path:
-    return lab.folder.parent / "jupyter_data_dir" / "runtime" / f"kernel-{id}.json"
 
 
 def execute(client: BlockingKernelClient, code: str, limit: float = LIMIT) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jupyter_client.blocking.client import BlockingKernelClient
 from playwright.sync_api import BrowserContext, Page
 
 TOKEN = "pcbench-browser-test"
@@ -28,14 +29,15 @@ def free_port() -> int:
 
 
 class Lab:
-    """`jupyter lab` as a process; `folder` is its root and holds the notebooks."""
+    """`jupyter lab` as a process; `folder` is its root and holds the notebooks. Whoever needs it first waits until it is up."""
 
     def __init__(self, base: Path) -> None:
         self.folder = base / "notebooks"
         self.folder.mkdir()
         self._log = base / "jupyter.log"
         environment = {**os.environ, "JUPYTER_PLATFORM_DIRS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        for name in ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_DATA_DIR"):
+        of_jupyter = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_DATA_DIR")
+        for name in (*of_jupyter, "XDG_STATE_HOME"):
             folder = base / name.lower()
             folder.mkdir()
             environment[name] = str(folder)
@@ -51,13 +53,17 @@ class Lab:
         ]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
-        self._wait_until_up()
+        self._up = False
+        self._clients: list[BlockingKernelClient] = []
 
     def _wait_until_up(self) -> None:
+        if self._up:
+            return
         deadline = time.monotonic() + START_LIMIT
         while time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api?token={TOKEN}", timeout=2):
+                    self._up = True
                     return
             except OSError:
                 if self._process.poll() is not None:
@@ -77,10 +83,33 @@ class Lab:
             else:
                 shutil.copy(source, self.folder)
 
+    def begin(self, notebook: str) -> None:
+        """Starts a notebook's kernel, and in it the import that takes seconds; meanwhile the page is loaded."""
+        self._wait_until_up()
+        wanted = {"path": notebook, "name": notebook, "type": "notebook", "kernel": {"name": "python3"}}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api/sessions?token={TOKEN}",
+            json.dumps(wanted).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            id = json.load(answer)["kernel"]["id"]
+        client = BlockingKernelClient(connection_file=str(self.connection_file(id)))
+        client.load_connection_file()
+        client.start_channels(shell=True, iopub=False, stdin=False, hb=False, control=False)
+        client.execute("import pcbench_widgets", silent=True, store_history=False)
+        self._clients.append(client)  # a socket that is closed before the kernel listens would take the message along
+
+    def connection_file(self, id: str) -> Path:
+        return self.folder.parent / "jupyter_data_dir" / "runtime" / f"kernel-{id}.json"
+
     def url(self, notebook: str) -> str:
+        self._wait_until_up()
         return f"http://127.0.0.1:{self.port}/lab/tree/{notebook}?reset&token={TOKEN}"
 
     def close(self) -> None:
+        for client in self._clients:
+            client.stop_channels()
         self._process.terminate()
         try:
             self._process.wait(10)
@@ -101,6 +130,7 @@ def watched_page(context: BrowserContext) -> Iterator[Page]:
 
 def run_all(page: Page, lab: Lab, notebook: str) -> None:
     """Opens a notebook with a fresh kernel and runs all of it."""
+    lab.begin(notebook)
     page.goto(lab.url(notebook))
     # Before the kernel is there, Run All would ask which kernel to take.
     page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for()

@@ -85,24 +85,25 @@ class Layout:
             self.page.keyboard.press(key)
 
     def sight(self) -> Sight:
-        get = self.canvas.get_attribute
-        x, y, scale = map(float, str(get("data-view")).split(","))
-        return Sight(x, y, scale, int(str(get("data-level"))), int(str(get("data-rows"))), int(str(get("data-cols"))))
+        told: list[str] = self.canvas.evaluate("({dataset: d}) => [d.view, d.level, d.rows, d.cols]")
+        x, y, scale = map(float, told[0].split(","))
+        return Sight(x, y, scale, *map(int, told[1:]))
 
     def hover(self, row: int, col: int) -> str:
         """Points at a pixel of the level that is shown; what the text beneath then says of it."""
-        self.page.mouse.move(*self._at(row, col))
-        told: str = self.page.evaluate(_TOLD, [self.selector, f"{self.sight().level},{row},{col}"])
+        sight = self.sight()
+        self.page.mouse.move(*self._at(row, col, sight))
+        told: str = self.page.evaluate(_TOLD, [self.selector, f"{sight.level},{row},{col}"])
         return told
 
     def click(self, row: int, col: int) -> None:
         """Clicks on a pixel of the level that is shown."""
-        self.page.mouse.click(*self._at(row, col))
+        self.page.mouse.click(*self._at(row, col, self.sight()))
 
-    def _at(self, row: int, col: int) -> tuple[float, float]:
+    def _at(self, row: int, col: int, sight: Sight) -> tuple[float, float]:
         box = self.canvas.bounding_box()
         assert box is not None
-        x, y = self.sight().middle_of(row, col)
+        x, y = sight.middle_of(row, col)
         return box["x"] + x, box["y"] + y
 
     def painted(self) -> str:

@@ -53,6 +53,19 @@ def test_inference_by_hand_runs_and_says_what_it_promises(page: Page, lab: Lab, 
             expected = kernel.value(f"answer[{name!r}].probabilities[0].tolist()")
             assert learnt.bars()[name] == pytest.approx(expected, abs=1e-6)
         expect(learnt.body.get_by_role("button", name="Find it")).to_be_visible()
+        # Its paths come from the kernel, too, and are drawn block by block.
+        learnt.pane, learnt.canvas = page.locator(".pcb-root", has=learnt.body), learnt.body.get_by_role("application")
+        kernel.run("evidence = pcb.Evidence(torch.ones(1, 16, dtype=torch.int64), observed=seen)")
+        state = learnt.body.locator(".pcb-lab-state")
+        for name, query in (
+            ("Most probable", "pcb.mpe(run.model, evidence).state[0].tolist()"),
+            ("Sample", "pcb.sample(run.model, 1, evidence, seed=0)[0][0].tolist()"),
+        ):
+            learnt.pane.get_by_role("button", name=name, exact=True).click()
+            learnt.press("End")
+            expect(state).to_have_attribute("data-state", " ".join(map(str, kernel.value(query))))
+            learnt.body.screenshot(path=shots / f"lab-lesson-{name.split()[0].lower()}.png")
+        learnt.pane.get_by_role("button", name="Probability", exact=True).click()
         learnt.body.scroll_into_view_if_needed()
         learnt.body.screenshot(path=shots / "lab-lesson-large.png")
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
@@ -119,6 +120,70 @@ def test_what_the_pointer_is_on_in_the_layout_lights_in_the_circuits(bench: Benc
     bench.circuit.locator(f"tr[data-block='{SUM}']").hover()
     expect(bench.row(1)).to_have_attribute("data-lit", "true")
     bench.circuit.get_by_role("button", name="Table").click()
+
+
+WHERE = """
+from pcbench_widgets.program.memory import spans
+def where(*blocks):
+    out = []
+    for block, start, count in spans(bench.program).astype(int).tolist():
+        if block in blocks and out and start <= out[-1][1]:
+            out[-1][1] = max(out[-1][1], start + count)
+        elif block in blocks:
+            out.append([start, start + count])
+    return " ".join(f"{start}-{end}" for start, end in out)
+def whose(byte):
+    return sorted({block for block, start, count in spans(bench.program).astype(int).tolist() if start <= byte < start + count})
+"""
+
+
+def test_the_memory_ruler_lights_what_is_pointed_at_and_selects(bench: Bench, shots: Path) -> None:
+    """Bytes of a block as Python counts them; the circuit is so small that a byte is wider than a pixel."""
+    kernel, ruler, bar = bench.kernel, bench.program.locator(".pcb-ruler"), bench.program.locator(".pcb-ruler-bar")
+    kernel.run(WHERE)
+    bench.circuit.get_by_role("button", name="Table").click()
+    for block in (LEAF, PRODUCT, SUM):
+        bench.circuit.locator(f"tr[data-block='{block}']").hover()
+        expect(ruler).to_have_attribute("data-lit", kernel.value(f"where({block})"))
+    bench.circuit.get_by_role("button", name="Table").click()
+    bench.away()
+    expect(ruler).to_have_attribute("data-lit", "")
+    total = kernel.value("sum(entry['bytes'] for entry in bench.program.describe()['memory'])")
+    bar.scroll_into_view_if_needed()
+    box = bar.bounding_box()
+    assert box is not None
+    assert box["width"] > total
+    for share in (0.02, 0.3, 0.55, 0.75, 0.98):
+        byte = int(share * total)
+        blocks = kernel.value(f"whose({byte})")
+        assert blocks
+        bench.page.mouse.move(box["x"] + (byte + 0.4) * box["width"] / total, box["y"] + box["height"] / 2)
+        bench.lit(*blocks)
+        expect(ruler).to_have_attribute("data-lit", kernel.value(f"where(*{blocks})"))
+    bench.page.mouse.down()
+    bench.page.mouse.up()
+    expect(ruler).to_have_attribute("data-chosen", kernel.value(f"where(*{blocks})"))
+    assert kernel.value("bench.selected") == blocks
+    expect(bench.builder.locator(".pcb-builder")).to_have_attribute("data-selected", ids(bench.links[b] for b in blocks))
+    bench.program.screenshot(path=shots / "layout-ruler-bar.png")
+    bench.page.mouse.down()
+    bench.page.mouse.up()
+    expect(ruler).to_have_attribute("data-chosen", "")
+    # The same by keyboard, in the table beneath.
+    ruler.get_by_text("Offsets").focus()
+    bench.page.keyboard.press("Enter")
+    entry = ruler.locator("tbody tr").first
+    entry.get_by_role("button").focus()
+    bench.page.keyboard.press("Enter")
+    expect(entry).to_have_attribute("aria-selected", "true")
+    assert kernel.value("bench.selected") == [SUM], "the plan begins with the mixture's weights"
+    expect(bench.row(1)).to_have_attribute("aria-selected", "true")
+    axe.check_here(bench.page, ".pcb-ruler")
+    bench.program.screenshot(path=shots / "layout-ruler.png")
+    bench.page.keyboard.press("Enter")
+    expect(entry).to_have_attribute("aria-selected", "false")
+    ruler.get_by_text("Offsets").focus()
+    bench.page.keyboard.press("Enter")
 
 
 def test_a_click_in_one_view_selects_in_all(bench: Bench) -> None:

@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 import pcbench
 from pcbench import Circuit, Evidence, Finite, InputBlock, Model, Parameter, SumBlock, Variables
 from pcbench.circuit import initial_values
-from pcbench.errors import CircuitError, DataError, OptionError
+from pcbench.errors import CircuitError, DataError, OptionError, QueryError
 from pcbench.execute.model_views import flows, node_flows, node_values
 from pcbench_widgets import lab
 from pcbench_widgets.builder.source import source_of
 from pcbench_widgets.builder.templates import two_coins
 from pcbench_widgets.teaching import EXAMPLES, not_decomposable, not_smooth
 from pcbench_widgets.teaching.marks import evidence_of
+from pcbench_widgets.teaching.paths import best_path, sample_path
 from pcbench_widgets.teaching.wire import MOST_NODES, Subject, lesson
 from pcbench_widgets.teaching.wire import given as with_values
 from tests.oracle.passes import Rows, dense_weights, numbers
@@ -275,6 +276,74 @@ def test_a_large_circuit_is_answered_by_pcbench(bench: Caught) -> None:
     rows = pcbench.sample(model, 50, evidence, seed=4)[0]
     assert (drawn["rows"], drawn["count"]) == (rows[:5].tolist(), 50)
     assert drawn["means"] == pytest.approx(rows.double().mean(0).tolist())
+
+
+MARKED: dict[str, Any] = {"x0": {"kind": "value", "value": 2}, "x1": {"kind": "soft", "weights": [1, 0.5, 0]}}
+
+
+@pytest.mark.parametrize("marks", [{}, MARKED], ids=["nothing observed", "observed"])
+def test_paths_of_a_large_circuit_are_trees_with_the_numbers_of_pcbench(bench: Caught, marks: dict[str, Any]) -> None:
+    circuit = large()
+    model, evidence = model_of(circuit), evidence_of(circuit, marks)
+    bench.lab.subject = model
+    rows = pcbench.sample(model, 5, evidence, seed=4)[0]
+    explained = pcbench.mpe(model, evidence)
+    for kind, row, state in [("mpe", 0, explained.state[0]), *(("sample", row, rows[row]) for row in range(5))]:
+        got = answer(bench, "path", marks=marks, seed=4, row=row, **{"pass": kind})
+        assert got["state"] == state.tolist()
+        up, node, edge = (np.frombuffer(buffer, "<f8") for buffer in attached(bench, "path"))
+        check_tree(circuit, node, edge)
+        sums = {i for i, block in enumerate(circuit.blocks) if isinstance(block, SumBlock) and node[i]}
+        assert {i for i, _, _ in got["dice"]} == (sums if kind == "sample" else set())
+        assert all(edge[taken] == 1 for _, _, taken in got["dice"])
+        if kind == "sample":
+            values = node_values(model, evidence)
+            np.testing.assert_allclose(up, [float(values[b].max()) for b in circuit.blocks], atol=1e-9)
+        else:
+            assert up[circuit.index[circuit.roots[0]]] == pytest.approx(float(explained.log_tree[0]), abs=1e-9)
+
+
+def check_tree(circuit: Circuit, node: Any, edge: Any) -> None:
+    """One child at each sum of the tree, all of each product, and nothing beside it."""
+    reached, at = {circuit.index[circuit.roots[0]]}, len(edge)
+    for i in range(len(circuit.blocks) - 1, -1, -1):
+        block = circuit.blocks[i]
+        at -= len(block.children)
+        taken = edge[at : at + len(block.children)]
+        assert node[i] == (i in reached)
+        assert taken.sum() == (0 if i not in reached else 1 if isinstance(block, SumBlock) else len(block.children))
+        reached |= {circuit.index[child] for child, on in zip(block.children, taken, strict=True) if on}
+
+
+@given(st.data())
+@examples(25)
+def test_paths_end_in_the_states_of_the_queries(data: st.DataObject) -> None:
+    """Sparse sums, indexed products, real leaves, soft evidence, several outputs."""
+    circuit = data.draw(circuits())
+    evidence = data.draw(evidences(circuit, sizes=[1], soft=True))
+    model = model_of(circuit)
+    if not math.isfinite(float(pcbench.log_likelihood(model, evidence).reshape(-1)[0])):
+        with pytest.raises(QueryError, match="probability zero"):
+            best_path(model, evidence, 0)
+        return
+    drawn = pcbench.sample(model, 3, evidence, seed=9)[0].double()
+    for row in range(3):
+        assert sample_path(model, evidence, 0, 9, row).state == pytest.approx(drawn[row].tolist(), abs=1e-9)
+    explained = pcbench.mpe(model, evidence)
+    best = best_path(model, evidence, 0)
+    assert float(best.up[circuit.index[circuit.roots[0]]]) >= float(explained.log_tree[0]) - 1e-9
+    if not evidence.soft:
+        state = torch.tensor([best.state], dtype=torch.float64)
+        assert float(pcbench.log_likelihood(model, state).reshape(-1)[0]) >= float(explained.log_tree[0]) - 1e-9
+
+
+def test_paths_say_what_they_cannot_do(bench: Caught, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.lab.subject = large()
+    question: dict[str, Any] = {"marks": {}, "seed": 0, "row": 0, "pass": "mpe"}
+    monkeypatch.setattr("pcbench_widgets.teaching.paths.MOST_CELLS", 1000)
+    assert "at most 1,000 weights" in answer(bench, "path", **question)["text"]
+    monkeypatch.setattr("pcbench_widgets.teaching.answers.MOST_BLOCKS", 3)
+    assert "at most 3 blocks; this circuit has" in answer(bench, "path", **question)["text"]
 
 
 def test_what_the_kernel_cannot_answer_it_says(bench: Caught) -> None:

@@ -2,7 +2,7 @@
 dashboard and a teaching lab."""
 
 from .alone import build, lab, layout, monitor, show
-from .builder import Document
+from .builder import Document, Unsaved, unsaved
 from .workbench import Workbench
 
-__all__ = ["Document", "Workbench", "build", "lab", "layout", "monitor", "show"]
+__all__ = ["Document", "Unsaved", "Workbench", "build", "lab", "layout", "monitor", "show", "unsaved"]

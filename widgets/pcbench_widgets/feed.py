@@ -24,7 +24,7 @@ RATE_WINDOW = 5.0
 WHY_EVERY = 1.0
 """Seconds between two sentences on what holds a run back: a sentence that changes ten times a second cannot be read."""
 PASSING = frozenset({"step", "elapsed", "eta"})
-STATUS_EVERY = 0.5
+STATUS_EVERY = 1.0
 """Seconds between two messages on the state of a run in which nothing but these has changed; points tell the step as well."""
 ENDED = frozenset({"finished", "failed"})
 

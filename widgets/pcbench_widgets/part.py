@@ -37,6 +37,9 @@ class Part(ABC):
     def changed(self, what: str) -> None:  # noqa: B027  # most parts look at one of the three, some at none
         """The workbench was given another ``"circuit"``, ``"program"`` or ``"run"``; or the run moved on (``"tick"``)."""
 
+    def tick(self) -> None:  # noqa: B027  # few parts have anything to do
+        """About five times a second, in the workbench's own thread."""
+
     def still(self) -> dict[str, Any] | None:
         """A circuit as `pcbench.circuit.describe` gives it, for a notebook that is read without a kernel; most have none."""
         return None

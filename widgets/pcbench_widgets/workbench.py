@@ -30,8 +30,9 @@ PARTS: tuple[type[Part], ...] = (BuilderPart, ProgramPart, LabPart, BesidePart)
 """Views with a Python half of their own; each belongs to the pane of its name."""
 PANES = (*(part.name for part in PARTS), "circuit")
 SHOWN = ("circuit", "program", "training")
-TICK = 0.1
-"""Seconds between two rounds of the publisher: at most ten messages of points a second, however fast the trainer is."""
+TICK = 0.2
+"""Seconds between two rounds of the publisher: at most five messages of points a second, however fast the trainer is. Sending
+one costs a third of a millisecond, most of it Jupyter's, and at ten a second the training would feel it."""
 BEAT = 2.0
 GROUPS = 12
 _COMMANDS = {"pause": "pause", "resume": "resume", "stop": "stop", "step": "step_once"}
@@ -314,13 +315,15 @@ class Workbench(anywidget.AnyWidget):
         self._post(({"type": "beat", "every": BEAT}, []))
 
     def _publish(self) -> None:
-        """The only thread: ten times a second what is new of the run, now and then a sign of life."""
+        """The only thread: five times a second what is new of the run, now and then a sign of life."""
         silent = 0.0
         while not self._closed.wait(TICK):
             feed = self._feed
             if feed is not None:
                 feed.publish()
                 self._changed("tick")
+            for part in self._parts.values():
+                part.tick()
             silent += TICK
             if silent >= BEAT:
                 silent = 0.0

@@ -2,5 +2,6 @@
 
 from .document import Document, Edited
 from .draft import Refusal
+from .kept import Unsaved, unsaved
 
-__all__ = ["Document", "Edited", "Refusal"]
+__all__ = ["Document", "Edited", "Refusal", "Unsaved", "unsaved"]

@@ -20,6 +20,7 @@ from pcbench.io import Stored, load_file
 from .convert import change_to, circuit_of, state, values_state
 from .draft import Change, Draft, DraftBlock, Pair, Refusal, problems
 from .families import to_wire
+from .record import Drawing
 from .rules import apply
 from .source import source_of
 from .templates import template
@@ -61,6 +62,7 @@ class Document:
         self._listeners: list[Listener] = []
         self._ids: WeakKeyDictionary[Circuit, tuple[int, ...]] = WeakKeyDictionary()
         self._next = 0
+        self._saved = -1
         self.placed: dict[int, tuple[float, float]] = {}
         """Where a view has put blocks that have no position of their own."""
 
@@ -235,13 +237,19 @@ class Document:
     # ---- files -------------------------------------------------------------------------------------------------------
     def save(self, path: str | Path) -> None:
         """Writes the circuit with the positions of its blocks; raises as `circuit` and `pcbench.save` do."""
-        circuit = self.circuit()
-        ids = self._ids[circuit]
         with self._lock:
+            circuit, rev = self.circuit(), self._rev
+            ids = self._ids[circuit]
             blocks = [self._draft.blocks.get(id) for id in ids]
             places = [self.place(block) if block is not None else None for block in blocks]
             groups = [None if block is None else block.group for block in blocks]
         pcbench.save(circuit, path, {NOTE: {"places": places, "groups": groups}})
+        self._saved = rev
+
+    @property
+    def saved(self) -> bool:
+        """Whether a file holds it as it stands."""
+        return self._saved == self._rev
 
     @classmethod
     def load(cls, path: str | Path) -> Document:
@@ -288,6 +296,36 @@ class Document:
         if block.x is not None and block.y is not None:
             return block.x, block.y
         return self.placed.get(block.id)
+
+    # ---- drawings ----------------------------------------------------------------------------------------------------
+    def drawing(self) -> Drawing:
+        """All that it is made of, with its history, whether it is a circuit yet or not."""
+        with self._lock:
+            draft = self._draft
+            history = tuple(self._done), tuple(self._undone)
+            return Drawing(dict(draft.blocks), draft.variables, draft.roots, dict(self.placed), *history)
+
+    def adopt(self, drawing: Drawing) -> None:
+        """Replaces everything here by a drawing: with its history where nobody has edited this document yet, else as one
+        edit that `undo` takes back."""
+        with self._lock:
+            draft = self._draft
+            ids = {**draft.blocks, **drawing.blocks}
+            change = Change(
+                {id: (draft.blocks.get(id), drawing.blocks.get(id)) for id in ids},
+                (draft.variables, drawing.variables),
+                (draft.roots, drawing.roots),
+            )
+            untouched = not self._done and not self._undone
+            self._ids.clear()  # an id may be another block's now
+            self._next = max(self._next, *(id + 1 for id in ids), 0)
+            self.placed.update(drawing.placed)
+            draft.put(change)
+            if untouched:
+                self._done, self._undone = list(drawing.done), list(drawing.undone)
+                self._tell(change, None)
+            else:
+                self._record("restore a drawing", change, None)
 
     # ---- listeners ---------------------------------------------------------------------------------------------------
     def subscribe(self, listener: Listener) -> Callable[[], None]:

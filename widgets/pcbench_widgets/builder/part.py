@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,6 +29,7 @@ from .convert import state, wire_block, wire_variables
 from .document import Document, Edited
 from .draft import Refusal
 from .families import catalogue
+from .kept import Keeper, Unsaved, here, offered
 from .numbers import Numbers, parameters_of
 from .templates import template, templates
 
@@ -38,6 +40,7 @@ _REMEMBERED = 4096
 """Operations that are known again when a view sends them a second time, after a lost connection."""
 _FILES = ("*.pcb", "*.pt", "*.safetensors")
 _MOST_FILES = 200
+_MOST_OFFERS = 5
 
 
 class BuilderPart(Part):
@@ -52,6 +55,7 @@ class BuilderPart(Part):
         self._cancelled: set[str] = set()
         # Threads of ours speak in the name of the cell that made the widget, and not of whatever message came last.
         self._context = contextvars.copy_context()
+        self._place = here()
         self._document = Document()
         self._adopt(self._document)
 
@@ -63,18 +67,27 @@ class BuilderPart(Part):
     @document.setter
     def document(self, document: Document) -> None:
         self._stop()
+        self._keeper.flush()  # what was drawn before stays where it is kept: whoever set another one may not know of it
         self._adopt(document)
         self.sync({})
         self._link()
 
     def _adopt(self, document: Document) -> None:
+        self._keeper = Keeper(document, self._place, self._kept)
+        self._follow(document)
+
+    def _follow(self, document: Document) -> None:
         self._document = document
         self._token = uuid.uuid4().hex[:12]
         self._numbers = Numbers(document)
         self._stop = document.subscribe(self._edited)
 
+    def tick(self) -> None:
+        self._keeper.tick()
+
     def close(self) -> None:
         self._stop()
+        self._keeper.drop()
 
     def still(self) -> dict[str, Any] | None:
         try:
@@ -104,11 +117,29 @@ class BuilderPart(Part):
             }
             self.post(head, [whole, ids.tobytes(), places.tobytes()])
         self._link()
+        self._kept(self._keeper.state, "")
+        self._offer()
+
+    def _kept(self, state: str, text: str) -> None:
+        self.post({"kind": "kept", "state": state, "text": text}, [])
+
+    def _offers(self) -> list[Unsaved]:
+        if self.name not in self.bench.panes:
+            return []
+        with suppress(OSError):  # a folder that nobody may read holds nothing for us
+            return offered(self._place, self._keeper.id)[:_MOST_OFFERS]
+        return []
+
+    def _offer(self) -> None:
+        """Drawings that can be restored here."""
+        offers = [{"id": drawing.id, "when": drawing.when, "blocks": drawing.blocks} for drawing in self._offers()]
+        self.post({"kind": "offers", "offers": offers}, [])
 
     def _history(self) -> dict[str, Any]:
         return {"undo": self._document.undoable, "redo": self._document.redoable}
 
     def _edited(self, edited: Edited) -> None:
+        self._keeper.noted(by_hand=edited.op is not None)
         document, change = self._document, edited.change
         draft = document.draft
         blocks = [[id, None if after is None else wire_block(draft, after)] for id, (_, after) in change.blocks.items()]
@@ -139,7 +170,8 @@ class BuilderPart(Part):
         elif kind == "cancel":
             self._cancelled.add(str(body["op"]))
         elif kind in ("undo", "redo"):
-            getattr(self._document, kind)()
+            if getattr(self._document, kind)():
+                self._keeper.noted(by_hand=True)
         elif kind == "again":
             self.sync({})
         elif kind in self._ANSWERS:
@@ -206,6 +238,7 @@ class BuilderPart(Part):
         places = np.frombuffer(buffers[1], dtype="<f8").reshape(-1, 2).tolist()
         with self._document.lock:
             self._document.placed.update((id, (x, y)) for id, (x, y) in zip(ids, places, strict=True))
+        self._keeper.noted(by_hand=False)
 
     # ---- answers -----------------------------------------------------------------------------------------------------
     def _source(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,6 +253,34 @@ class BuilderPart(Part):
         path = Path(str(body["path"])).expanduser()
         self._document.open(path)
         return {"text": f"opened {path}"}
+
+    def _restore(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Puts a drawing that was left behind into the document, and keeps it as this builder's own from now on."""
+        found = self._offered(str(body["drawing"]))
+        drawing = found.drawing()
+        with self._document.lock:
+            self._stop()
+            self._document.adopt(drawing)
+            self._follow(self._document)
+        self._keeper.noted(by_hand=True)
+        self._keeper.flush()
+        if self._keeper.state == "kept":
+            found.discard()
+        self.sync({})
+        return {"text": f"restored {found.blocks} blocks"}
+
+    def _discard(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        self._offered(str(body["drawing"])).discard()
+        self._offer()
+        return {"text": ""}
+
+    def _offered(self, id: str) -> Unsaved:
+        """One of the offers, which another builder may have taken meanwhile."""
+        found = next((drawing for drawing in self._offers() if drawing.id == id), None)
+        if found is None:
+            self._offer()
+            raise Refusal("this drawing is no longer there: it was restored or thrown away elsewhere")
+        return found
 
     def _files(self, body: Mapping[str, Any]) -> dict[str, Any]:
         found = sorted({str(path) for pattern in _FILES for path in Path().glob(pattern)})
@@ -243,6 +304,8 @@ class BuilderPart(Part):
         "source": _source,
         "save": _save,
         "load": _load,
+        "restore": _restore,
+        "discard": _discard,
         "files": _files,
         "compile": _compile,
         "values": _values,

@@ -25,6 +25,7 @@ from pcbench.execute.weight_map import SIDE
 from ..part import Part, Post
 from . import compare
 from .kernels import KernelJobs
+from .memory import spans
 from .shades import DECADES, MODES, overview, shades
 from .source import source
 
@@ -269,6 +270,10 @@ class ProgramPart(Part):
         text = f"node {row} of {circuit.label(parent)} ← element {node} of {circuit.label(child)}"
         return {"blocks": [circuit.index[parent], circuit.index[child]], "text": text}, []
 
+    def _memory(self, body: Mapping[str, Any]) -> Answer:
+        program: Program | None = self.bench.program
+        return {}, [] if program is None else [spans(program).tobytes()]
+
     def _source(self, body: Mapping[str, Any]) -> Answer:
         program: Program | None = self.bench.program
         if program is None:
@@ -297,12 +302,13 @@ class ProgramPart(Part):
         "tiles": _tiles,
         "region": _region,
         "pin": _pin,
+        "memory": _memory,
         "source": _source,
         "compare": _compare,
         "compile": _compile,
         "cancel": _cancel,
     }
-    _SLOW: ClassVar[tuple[str, ...]] = ("compare", "compile")
+    _SLOW: ClassVar[tuple[str, ...]] = ("compare", "compile", "memory")
 
 
 def _child_of(children: Sequence[Block], element: int) -> tuple[Block, int]:

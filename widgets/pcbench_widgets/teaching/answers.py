@@ -11,9 +11,11 @@ import torch
 
 import pcbench
 from pcbench import Circuit, Evidence, Model
+from pcbench.errors import OptionError
 from pcbench.execute.model_views import flows, node_values
 
 from .marks import evidence_of, queried
+from .paths import best_path, sample_path
 
 MOST_BLOCKS = 4000
 """Of larger circuits only the answers are shown, and no numbers on the blocks."""
@@ -50,6 +52,22 @@ class Answers:
         passing = torch.stack([nodes[b].sum() for b in circuit.blocks])
         through = torch.tensor([float(edges[b, k]) for b in circuit.blocks for k in range(len(b.children))])
         return body, [_bytes(tensor) for tensor in (ranges, passing, through)]
+
+    def path(self, marks: Mapping[str, Any], output: int, kind: str, seed: int, row: int) -> Answer:
+        """The best tree (`kind` "mpe"), or the path of a sample.
+
+        With buffers: log values ``[blocks]``, and 0 or 1 for each block ``[blocks]`` and edge ``[edges]`` on the path.
+        """
+        circuit = self.model.circuit
+        if len(circuit.blocks) > MOST_BLOCKS:
+            raise OptionError(
+                f"paths are drawn through at most {MOST_BLOCKS:,} blocks; this circuit has {len(circuit.blocks):,}"
+            )
+        evidence = evidence_of(circuit, marks)
+        best = kind == "mpe"
+        found = best_path(self.model, evidence, output) if best else sample_path(self.model, evidence, output, seed, row)
+        body = {"dice": [list(die) for die in found.dice], "state": found.state}
+        return body, [_bytes(tensor) for tensor in (found.up, found.node, found.edge)]
 
     def _posteriors(self, evidence: Evidence, marks: Mapping[str, Any], output: int) -> list[dict[str, Any]]:
         circuit = self.model.circuit

@@ -173,6 +173,10 @@ class LabPart(Part):
     def _result(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         return self._kernel().result(body["marks"], int(body["output"]))
 
+    def _path(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        pass_, seed, row = str(body["pass"]), int(body["seed"]), int(body["row"])
+        return self._kernel().path(body["marks"], int(body["output"]), pass_, seed, row)
+
     def _best(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         return self._kernel().best(body["marks"], int(body["output"])), []
 
@@ -183,7 +187,13 @@ class LabPart(Part):
     def _export(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         return {}, [self._page().encode()]
 
-    _ANSWERS: ClassVar[dict[str, Any]] = {"result": _result, "best": _best, "sample": _sample, "export": _export}
+    _ANSWERS: ClassVar[dict[str, Any]] = {
+        "result": _result,
+        "best": _best,
+        "path": _path,
+        "sample": _sample,
+        "export": _export,
+    }
 
 
 def _examples() -> list[dict[str, Any]]:

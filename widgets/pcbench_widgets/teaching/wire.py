@@ -127,7 +127,7 @@ def _unit_nodes(subject: Subject) -> tuple[list[int], list[dict[str, Any]]]:
         elif isinstance(block, ProductBlock):
             units = _products(block, [starts[of[child]] for child in block.children])
         else:
-            weights = _dense(block, subject.values[block.parameter].double())
+            weights = dense_weights(block, subject.values[block.parameter].double())
             elements = [starts[of[child]] + unit for child in block.children for unit in range(child.nodes)]
             units = [_sum(row, elements) for row in weights.tolist()]
         for n, unit in enumerate(units):
@@ -155,7 +155,7 @@ def _sum(row: list[float], elements: list[int]) -> dict[str, Any]:
     return {"weights": [weight for weight, _ in kept], "children": [element for _, element in kept]}
 
 
-def _dense(block: SumBlock, stored: Tensor) -> Tensor:
+def dense_weights(block: SumBlock, stored: Tensor) -> Tensor:
     """Weights as ``[N, E]``, zero where there is no edge."""
     edges = block.edges
     if isinstance(edges, Dense):

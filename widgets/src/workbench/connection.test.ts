@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { connect, type Channel } from "./connection";
+import type { BuilderPart } from "./builder/part";
 import type { Outgoing } from "./protocol";
 
 let sent: Outgoing[];
 let deliver: (message: unknown, buffers?: DataView[]) => void;
+let cut: () => void;
 let connection: ReturnType<typeof connect>;
 let refuses: boolean;
 
@@ -12,7 +14,10 @@ beforeEach(() => {
   sent = [];
   refuses = false;
   const channel: Channel = {
-    on: (_, callback) => (deliver = (message, buffers = []) => callback(message, buffers)),
+    on: (event, callback) => {
+      if (event === "comm_live_update") cut = () => callback(undefined, []);
+      else deliver = (message, buffers = []) => callback(message, buffers);
+    },
     off: () => (deliver = () => undefined),
     send: (message) => {
       if (refuses) throw new Error("Cannot send");
@@ -61,6 +66,29 @@ it("takes a channel that refuses to send for a kernel that is gone", () => {
   expect(connection.store.getState().kernelGone).toBe(true);
   vi.advanceTimersByTime(1500);
   expect(connection.store.getState().kernelGone).toBe(true);
+});
+
+it("asks a silent kernel before it is taken for gone, and one that was shut down is told apart sooner", () => {
+  deliver({ type: "synced" });
+  deliver({ type: "beat", every: 2 });
+  vi.advanceTimersByTime(3000);
+  expect(syncs()).toBe(1);
+  refuses = true;
+  vi.advanceTimersByTime(1500);
+  expect(connection.store.getState()).toMatchObject({ kernelGone: true, kernelEnded: true });
+});
+
+it("learns at once that the kernel was restarted, and tells its parts", () => {
+  deliver({ type: "synced" });
+  refuses = true;
+  cut();
+  expect(connection.store.getState()).toMatchObject({ kernelGone: true, kernelEnded: true });
+  const builder = connection.store.parts.builder as BuilderPart;
+  expect(builder.state.ended).toBe(true);
+  refuses = false;
+  deliver({ type: "beat", every: 2 });
+  expect(connection.store.getState()).toMatchObject({ kernelGone: false, kernelEnded: false });
+  expect(builder.state.ended).toBe(false);
 });
 
 it("is silent after it was disconnected", () => {

@@ -5,8 +5,8 @@ import { createWorkbenchStore, receive, requestSync, watchHeartbeat, type Store 
 
 /** The part of an anywidget model that is used here; a test brings its own. */
 export interface Channel {
-  on(event: "msg:custom", callback: (message: unknown, buffers: DataView[]) => void): void;
-  off(event: "msg:custom", callback: (message: unknown, buffers: DataView[]) => void): void;
+  on(event: "msg:custom" | "comm_live_update", callback: (message: unknown, buffers: DataView[]) => void): void;
+  off(event: "msg:custom" | "comm_live_update", callback: (message: unknown, buffers: DataView[]) => void): void;
   send(message: Outgoing, callbacks?: unknown, buffers?: ArrayBuffer[]): void;
 }
 
@@ -20,7 +20,7 @@ export function connect(channel: Channel): { store: Store; disconnect: () => voi
       channel.send(message, undefined, buffers);
     } catch {
       // Jupyter throws once the kernel was shut down. `heard: 0` keeps it gone until a message comes.
-      store.setState({ heard: 0, kernelGone: true });
+      store.setState({ heard: 0, kernelGone: true, kernelEnded: true });
     }
   });
   const listener = (message: unknown, buffers: DataView[]) => {
@@ -31,7 +31,10 @@ export function connect(channel: Channel): { store: Store; disconnect: () => voi
       store.setState({ notice: `A message could not be read: ${String(error)}` });
     }
   };
+  // Jupyter cuts the line when a kernel is restarted: whoever speaks then learns of it, sooner than by missing heartbeats.
+  const probe = () => requestSync(store);
   channel.on("msg:custom", listener);
+  channel.on("comm_live_update", probe);
   requestSync(store);
   const stopRetrying = retrySync(store);
   const heartbeat = setInterval(() => watchHeartbeat(store), HEARTBEAT_CHECK_MS);
@@ -39,6 +42,7 @@ export function connect(channel: Channel): { store: Store; disconnect: () => voi
     stopRetrying();
     clearInterval(heartbeat);
     channel.off("msg:custom", listener);
+    channel.off("comm_live_update", probe);
   };
   return { store, disconnect };
 }

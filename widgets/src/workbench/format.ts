@@ -41,6 +41,14 @@ export function seconds(value: number): string {
   return h > 0 ? `${h} h ${String(m).padStart(2, "0")} min` : `${m} min ${String(s).padStart(2, "0")} s`;
 }
 
+/** Hours and minutes, and the day where it is not today; `when` in seconds since 1970. */
+export function moment(when: number, now = new Date()): string {
+  const date = new Date(1000 * when);
+  const time = `${String(date.getHours()).padStart(2, "0")}:${String(date.getMinutes()).padStart(2, "0")}`;
+  if (date.toDateString() === now.toDateString()) return time;
+  return `${date.toLocaleDateString("en-GB", { day: "numeric", month: "short", year: date.getFullYear() === now.getFullYear() ? undefined : "numeric" })}, ${time}`;
+}
+
 export function score(value: number | null, digits = 3): string {
   return value === null ? "–" : value.toFixed(digits);
 }

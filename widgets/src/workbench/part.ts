@@ -10,7 +10,12 @@ export interface Part {
   have(): Body;
   /** One message of Python's half. Throws on what cannot be read; the workbench shows the reason. */
   receive(body: Body, buffers: DataView[]): void;
+  /** The kernel was restarted or shut down, and whatever is asked stays unanswered; or it is there after all. */
+  ended?(ended: boolean): void;
 }
+
+/** What a question is answered with once the kernel is gone. */
+export const ENDED = "The kernel is gone. Run the cell again, and ask there.";
 
 /** Parts of a workbench by name, made once a model, so that a model's views share them. */
 export type Parts = Readonly<Record<string, Part>>;

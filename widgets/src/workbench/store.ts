@@ -38,6 +38,8 @@ export interface State {
   heard: number;
   beatEvery: number;
   kernelGone: boolean;
+  /** Gone for good: it was restarted or shut down. One that is only silent may be busy, or the network. */
+  kernelEnded: boolean;
   selection: ReadonlySet<number>;
   /** Blocks under the pointer, in whichever pane it is; Python never hears of them. */
   hovered: ReadonlySet<number>;
@@ -65,17 +67,22 @@ export function createWorkbenchStore(send: Send, now = Date.now()): Store {
     heard: now,
     beatEvery: 2,
     kernelGone: false,
+    kernelEnded: false,
     selection: new Set<number>(),
     hovered: NOTHING,
     selectedLayer: null,
   }));
-  return Object.assign(api, { send, parts: makeParts(send) });
+  const parts = makeParts(send);
+  api.subscribe(({ kernelEnded }, before) => {
+    if (kernelEnded !== before.kernelEnded) for (const part of Object.values(parts)) part.ended?.(kernelEnded);
+  });
+  return Object.assign(api, { send, parts });
 }
 
 /** One message of Python's, applied. Whatever arrives is also a sign of life. */
 export function receive(store: Store, message: Incoming, now = Date.now()): void {
   const state = store.getState();
-  store.setState({ heard: now, kernelGone: false });
+  store.setState({ heard: now, kernelGone: false, kernelEnded: false });
   switch (message.type) {
     case "circuit":
       return store.setState({
@@ -171,7 +178,10 @@ export function hoverBlocks(store: Store, blocks: Iterable<number>): void {
 
 /** Called now and then: after three missed heartbeats the kernel is taken for gone, and the view says so. */
 export function watchHeartbeat(store: Store, now = Date.now()): void {
-  const { heard, beatEvery, kernelGone } = store.getState();
-  const gone = now - heard > 3500 * beatEvery;
+  const { heard, beatEvery, kernelGone, syncing } = store.getState();
+  const silent = now - heard;
+  const gone = silent > 3500 * beatEvery;
   if (gone !== kernelGone) store.setState({ kernelGone: gone });
+  // One that was shut down says nothing, but Jupyter refuses to send to it: no need to wait for more missing beats.
+  if (silent > 1500 * beatEvery && !gone && !syncing) requestSync(store);
 }

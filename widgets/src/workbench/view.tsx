@@ -55,6 +55,7 @@ export function Workbench({ store, panes, height }: Props) {
   const status = useStore(store, (s) => s.status);
   const images = useStore(store, (s) => s.images);
   const gone = useStore(store, (s) => s.kernelGone);
+  const ended = useStore(store, (s) => s.kernelEnded);
   const [listing, setListing] = useState(false);
   const openCommands = useCallback(() => setListing(true), []);
   const open = NAMES.filter((pane) => panes.includes(pane) && !closed.has(pane));
@@ -99,7 +100,8 @@ export function Workbench({ store, panes, height }: Props) {
       )}
       {gone && (
         <p className="pcb-banner" role="alert">
-          The kernel does not answer. What you see is the last that it sent. If it was restarted, run the cell again.
+          {ended ? "The kernel is gone: it was restarted or shut down." : "The kernel does not answer."} What you see is the last that it sent.{" "}
+          {ended ? "Run the cell again to go on." : "If it was restarted, run the cell again."}
         </p>
       )}
       <OpenCommands.Provider value={openCommands}>

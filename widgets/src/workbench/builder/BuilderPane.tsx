@@ -22,6 +22,7 @@ import { problems } from "./problems";
 import { buildScene } from "./scene";
 import { Evidence, Problems } from "./Side";
 import { Twin } from "./Twin";
+import { Kept, Offers } from "./Unsaved";
 
 const TITLES: Record<Exclude<DialogName, "commands">, string> = {
   templates: "Insert a template",
@@ -81,6 +82,8 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
         <Tools part={part} valid={wrong.length === 0} table={table} onTable={() => setTable(!table)} onOpen={setDialog} onCompile={() => void compile()} />
       }
     >
+      <Offers part={part} />
+      <Kept part={part} />
       <div
         ref={body}
         className="pcb-builder"
@@ -90,6 +93,7 @@ export function BuilderPane({ store, palette }: { store: Store; palette: Palette
         data-pending={state.pending}
         data-blocks={part.draft.blocks.size}
         data-problems={wrong.length}
+        data-kept={state.kept.state}
         data-selected={[...state.selection].join(" ")}
       >
         <Palettes onAdd={add} onDrop={(kind, x, y) => { const at = controls.current?.place(x, y); if (at) add(kind, at); }} part={part} onConnect={() => { controls.current?.connect(); controls.current?.focus(); }} />

@@ -87,6 +87,29 @@ describe("the part", () => {
     expect(part.draft.blocks.size).toBe(0);
   });
 
+  it("is a picture once the kernel is gone: nothing changes, no question waits, and the reason is said", async () => {
+    const asked = part.ask("source");
+    part.ended(true);
+    expect(await asked).toMatchObject({ ok: false });
+    expect(await part.ask("save", { path: "x" })).toMatchObject({ ok: false });
+    sent.length = 0;
+    expect(part.edit("rename", { id: 0, name: "x" })).toBe(false);
+    part.undo();
+    part.redo();
+    expect(sent).toHaveLength(0);
+    expect(part.draft.blocks.get(0)!.name).toBeUndefined();
+    expect(part.state.notice!.reason).toContain("kernel is gone");
+    part.ended(false);
+    expect(part.edit("rename", { id: 0, name: "x" })).toBe(true);
+  });
+
+  it("knows which drawings can be restored, and whether its own is kept", () => {
+    part.receive({ kind: "offers", offers: [{ id: "d", when: 1, blocks: 3 }] }, []);
+    part.receive({ kind: "kept", state: "failed", text: "the disk is full" }, []);
+    expect(part.state.offers).toEqual([{ id: "d", when: 1, blocks: 3 }]);
+    expect(part.state.kept).toMatchObject({ state: "failed", text: "the disk is full" });
+  });
+
   it("drops from the selection what is gone", () => {
     part.select([0], 1);
     part.receive({ kind: "change", rev: 1, op: null, blocks: [[1, null]], variables: [["a", 2]], undo: null, redo: null }, []);

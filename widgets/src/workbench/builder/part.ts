@@ -2,7 +2,7 @@
 // pcbench_widgets/builder/part.py; what is on the screen stands in BuilderPane.tsx.
 
 import { createStore, type StoreApi } from "zustand/vanilla";
-import type { Body, Part, Post } from "../part";
+import { ENDED, type Body, type Part, type Post } from "../part";
 import { Refusal, type DraftBlock } from "./draft";
 import type { Family } from "./families";
 import { settle, type Place } from "./places";
@@ -34,6 +34,14 @@ export interface Busy {
   since: number;
 }
 
+/** A drawing of an earlier builder of this cell or notebook, that nobody has saved. */
+export interface Offer {
+  id: string;
+  /** Seconds since 1970. */
+  when: number;
+  blocks: number;
+}
+
 export type Answer = { ok: boolean; text?: string } & Body;
 
 export interface BuilderState {
@@ -62,6 +70,11 @@ export interface BuilderState {
   evidence: Readonly<Record<string, number>>;
   numbers: Numbers | null;
   numbersError: string;
+  offers: Offer[];
+  /** Whether the drawing would survive the kernel: kept on disk, not (or not yet), or not possible. */
+  kept: { state: "none" | "kept" | "failed"; text: string };
+  /** The kernel is gone for good: this is a picture. */
+  ended: boolean;
   /** Blocks to bring on the screen; null for all. */
   reveal: { serial: number; ids: number[] | null };
 }
@@ -69,6 +82,7 @@ export interface BuilderState {
 const EMPTY: ReadonlySet<number> = new Set();
 /** Python answers one message after another: numbers wait until the hand rests, or edits would wait for numbers. */
 const EVALUATE_AFTER_MS = 120;
+const NOT_NOW = "The kernel is gone, so nothing can be changed here. Run the cell again to go on.";
 
 export class BuilderPart implements Part {
   readonly name = "builder";
@@ -92,6 +106,7 @@ export class BuilderPart implements Part {
       token: "", rev: -1, tick: 0, meaning: 0, pending: 0, undo: null, redo: null, families: [], templates: [],
       linked: false, link: null, notice: null, busy: [], selection: EMPTY, pinned: EMPTY, focus: null, folded: new Set<string>(),
       evidence: {}, numbers: null, numbersError: "", reveal: { serial: 0, ids: null },
+      offers: [], kept: { state: "none", text: "" }, ended: false,
     }));
   }
 
@@ -122,6 +137,10 @@ export class BuilderPart implements Part {
         return this.refused(body);
       case "link":
         return this.store.setState({ link: buffers.length ? ints(buffers[0]) : null });
+      case "offers":
+        return this.store.setState({ offers: body.offers as Offer[] });
+      case "kept":
+        return this.store.setState({ kept: body as unknown as BuilderState["kept"] });
       default:
         if (typeof body.ask !== "number") return;
         this.asks.get(body.ask)?.(body as Answer);
@@ -135,8 +154,7 @@ export class BuilderPart implements Part {
     const places = new Float64Array(copy(buffers[2]));
     const another = body.token !== this.state.token;
     if (another) this.session.pending = []; // they were about another document
-    for (const answer of this.asks.values()) answer({ ok: false, text: "The question was lost with the connection." });
-    this.asks.clear();
+    this.answerAll("The question was lost with the connection.");
     this.places = new Map(Array.from(ids, (id, i) => [id, [places[2 * i], places[2 * i + 1]]]));
     const again = this.session.load(body.rev as number, JSON.parse(text) as State);
     this.store.setState({
@@ -150,6 +168,17 @@ export class BuilderPart implements Part {
     });
     this.changed(true);
     again.forEach((op) => this.send(op));
+  }
+
+  ended(ended: boolean): void {
+    this.store.setState({ ended });
+    if (ended) this.answerAll(ENDED);
+  }
+
+  private answerAll(text: string): void {
+    const waiting = [...this.asks.values()];
+    this.asks.clear();
+    for (const answer of waiting) answer({ ok: false, text });
   }
 
   private confirm(wire: WireChange & Body): void {
@@ -214,6 +243,7 @@ export class BuilderPart implements Part {
 
   /** One edit; false where it is refused, and then the reason stands at the block. */
   edit(kind: string, args: Args): boolean {
+    if (this.refusedAsEnded()) return false;
     try {
       const op = this.session.propose(kind, args);
       this.store.setState({ notice: null });
@@ -232,11 +262,16 @@ export class BuilderPart implements Part {
   }
 
   undo(): void {
-    this.post({ kind: "undo" });
+    if (!this.refusedAsEnded()) this.post({ kind: "undo" });
   }
 
   redo(): void {
-    this.post({ kind: "redo" });
+    if (!this.refusedAsEnded()) this.post({ kind: "redo" });
+  }
+
+  private refusedAsEnded(): boolean {
+    if (this.state.ended) this.notify({ reason: NOT_NOW, node: null });
+    return this.state.ended;
   }
 
   /** Python ends the work in its own time; here it is over. */
@@ -247,6 +282,7 @@ export class BuilderPart implements Part {
   }
 
   ask(kind: string, body: Body = {}): Promise<Answer> {
+    if (this.state.ended) return Promise.resolve({ ok: false, text: ENDED });
     const ask = ++this.serial;
     return new Promise((resolve) => {
       this.asks.set(ask, resolve);

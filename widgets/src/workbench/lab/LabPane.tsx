@@ -40,12 +40,14 @@ export function LabPane({ store, palette }: { store: Store; palette: Palette }) 
 
 /** What is shown: computed here for small circuits, the kernel's for large ones. */
 function useAnswers(part: LabPart, lesson: Lesson): { result: Result | null; trace: Trace | null } {
-  const { marks, pass, output, seed, row, told } = useStore(part.store);
+  const { marks, pass, output, seed, row, told, path } = useStore(part.store);
   const node = lesson.outputs[output];
   const own = useMemo(() => (lesson.small ? resultOf(lesson, marks, node) : null), [lesson, marks, node]);
   const ownTrace = useMemo(() => (lesson.small ? traceOf(lesson, marks, pass, node, seed, row) : null), [lesson, marks, pass, node, seed, row]);
+  useEffect(() => void part.askPath(), [part, lesson, marks, pass, output, seed, row]);
   if (lesson.small) return { result: own, trace: ownTrace };
-  return { result: told && { ...told, worlds: null }, trace: pass === "flows" ? (told?.trace ?? null) : null };
+  const onPath = path?.pass === pass ? path.trace : null;
+  return { result: told && { ...told, worlds: null }, trace: pass === "flows" ? (told?.trace ?? null) : onPath };
 }
 
 function Opened({ store, part, palette, lesson }: { store: Store; part: LabPart; palette: Palette; lesson: Lesson }) {
@@ -96,7 +98,7 @@ function Opened({ store, part, palette, lesson }: { store: Store; part: LabPart;
           <>
             <span role="group" aria-label="Pass" className="pcb-lab-passes">
               {PASSES.map((pass) => (
-                <button key={pass} type="button" aria-pressed={state.pass === pass} disabled={pass !== "flows" && (!lesson.small || !valid(lesson))} title={whyNot(lesson, pass)} onClick={() => choosePass(part, pass)}>{TITLES[pass][0]}</button>
+                <button key={pass} type="button" aria-pressed={state.pass === pass} disabled={pass !== "flows" && !drawsPaths(lesson)} title={whyNot(lesson, pass)} onClick={() => choosePass(part, pass)}>{TITLES[pass][0]}</button>
               ))}
             </span>
             <button type="button" aria-pressed={state.quiz} disabled={!lesson.small} title="Ask before each step (Q)" onClick={() => toggleQuiz(part)}>Predict first</button>
@@ -114,7 +116,7 @@ function Opened({ store, part, palette, lesson }: { store: Store; part: LabPart;
           <MarksPanel part={part} lesson={lesson} />
           <div className="pcb-lab-middle">
             {table ? <NodeTable part={part} lesson={lesson} trace={trace} /> : <Picture store={store} part={part} lesson={lesson} trace={trace} palette={palette} still={still} />}
-            <SampleRow part={part} lesson={lesson} />
+            <SampleRow part={part} />
             <StepsPanel part={part} lesson={lesson} trace={trace} still={still} />
           </div>
           <ResultPanel part={part} lesson={lesson} result={result} hidden={hidden} />
@@ -137,12 +139,20 @@ function summary(lesson: Lesson): string {
 function whyNot(lesson: Lesson, pass: Pass): string {
   if (pass === "flows") return `${TITLES[pass][1]} (1)`;
   if (!valid(lesson)) return "Needs a smooth and decomposable circuit";
-  return lesson.small ? `${TITLES[pass][1]} (${PASSES.indexOf(pass) + 1})` : "Paths are drawn for small circuits; the answers are on the right";
+  if (!drawsPaths(lesson)) return `Paths are drawn through at most ${MOST_BLOCKS.toLocaleString("en")} blocks; the answers are on the right`;
+  return `${TITLES[pass][1]} (${PASSES.indexOf(pass) + 1})`;
+}
+
+/** As Python's half does (teaching/answers.py). */
+const MOST_BLOCKS = 4000;
+
+function drawsPaths(lesson: Lesson): boolean {
+  return valid(lesson) && (lesson.small || lesson.nodes.length <= MOST_BLOCKS);
 }
 
 function choosePass(part: LabPart, pass: Pass): void {
   const lesson = part.lesson!;
-  if (pass !== "flows" && (!lesson.small || !valid(lesson))) return;
+  if (pass !== "flows" && !drawsPaths(lesson)) return;
   part.set({ pass, asked: null, at: part.state.quiz ? 0 : part.state.at });
 }
 
@@ -181,9 +191,9 @@ function commandsOf({ part, trace, still, toggleTable, open }: Hands): Command[]
 }
 
 /** Which of the seed's samples is shown; another one is one click, or one key, away. */
-function SampleRow({ part, lesson }: { part: LabPart; lesson: Lesson }) {
+function SampleRow({ part }: { part: LabPart }) {
   const { pass, row, seed } = useStore(part.store);
-  if (pass !== "sample" || !lesson.small) return null;
+  if (pass !== "sample") return null;
   return (
     <div className="pcb-lab-sample">
       <span>Sample {row} of seed {seed}</span>

@@ -52,7 +52,7 @@ export function StepsPanel({ part, lesson, trace, still }: Props) {
 function Equations({ part, lesson, trace, state }: Omit<Props, "still"> & { state: LabState }) {
   const { at, node, pass } = state;
   const step = stepOf(lesson, at);
-  if (!trace) return <p className="pcb-muted">{lesson.small ? "" : "This circuit is too large for numbers on its blocks; the answer is beside."}</p>;
+  if (!trace) return <p className="pcb-muted">{noTrace(lesson, state)}</p>;
   if (node === null && step.layer < 0) return <p className="pcb-muted">Step on with → or ▶: each layer is computed from the one below it.</p>;
   const layer = node !== null ? [node] : step.way === "up" ? lesson.layers[step.layer] : activeFirst(lesson.layers[step.layer], trace);
   return (
@@ -72,6 +72,11 @@ function Equations({ part, lesson, trace, state }: Omit<Props, "still"> & { stat
 
 function activeFirst(layer: number[], { down }: Trace): number[] {
   return [...layer].sort((a, b) => Number(down.node[b] > 0) - Number(down.node[a] > 0));
+}
+
+function noTrace(lesson: Lesson, { pass, error }: LabState): string {
+  if (lesson.small || error) return "";
+  return pass === "flows" ? "This circuit is too large for numbers on its blocks; the answer is beside." : "Looking for the path …";
 }
 
 function Line({ part, lesson, trace, state, i, down }: { part: LabPart; lesson: Lesson; trace: Trace; state: LabState; i: number; down: boolean }) {

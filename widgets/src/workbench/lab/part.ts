@@ -2,7 +2,7 @@
 // pcbench_widgets/teaching/part.py; what is on the screen stands in LabPane.tsx.
 
 import { createStore, type StoreApi } from "zustand/vanilla";
-import type { Body, Part, Post } from "../part";
+import { ENDED, type Body, type Part, type Post } from "../part";
 import type { Best, Pass, Posterior, Samples, Trace } from "./answers";
 import { lessonOf, type Lesson, type Mark, type Marks, type WireLesson } from "./lesson";
 import type { Question } from "./quiz";
@@ -45,6 +45,8 @@ export interface LabState {
   told: Told | null;
   best: Best | null;
   samples: Samples | null;
+  /** The path of a large circuit, as the kernel found it, of which pass. */
+  path: { pass: Pass; trace: Trace } | null;
   waiting: boolean;
   error: string;
 }
@@ -57,7 +59,7 @@ const POST_AFTER_MS = 150;
 
 const FRESH = {
   pass: "flows" as Pass, playing: false, output: 0, seed: 0, count: 1000, row: 0, node: null, quiz: false, asked: null,
-  score: { right: 0, of: 0 }, told: null, best: null, samples: null, waiting: false, error: "",
+  score: { right: 0, of: 0 }, told: null, best: null, samples: null, path: null, waiting: false, error: "",
 };
 
 export class LabPart implements Part {
@@ -69,6 +71,8 @@ export class LabPart implements Part {
   private asks = new Map<number, (answer: Answer, buffers: DataView[]) => void>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private asking = false;
+  private pathsAsked = 0;
+  private over = false;
 
   constructor(private readonly post: Post) {
     this.store = createStore<LabState>(() => ({ token: "", standalone: false, linked: false, titles: [], lesson: 0, marks: {}, at: 0, ...FRESH }));
@@ -108,6 +112,15 @@ export class LabPart implements Part {
     if (typeof body.ask !== "number") return;
     this.asks.get(body.ask)?.(body as Answer, buffers);
     this.asks.delete(body.ask);
+  }
+
+  /** Small circuits go on answering, and what was asked of the kernel is told that it is gone. */
+  ended(ended: boolean): void {
+    this.over = ended;
+    if (!ended) return;
+    const waiting = [...this.asks.values()];
+    this.asks.clear();
+    for (const answer of waiting) answer({ ok: false, text: ENDED }, []);
   }
 
   private load(body: Body, buffer: DataView): void {
@@ -185,6 +198,18 @@ export class LabPart implements Part {
     });
   }
 
+  /** The path for what is asked now; of several questions under way the newest counts. */
+  async askPath(): Promise<void> {
+    const { marks, pass, output, seed, row } = this.state;
+    const asked = ++this.pathsAsked;
+    if (this.state.path) this.store.setState({ path: null });
+    if (!this.lesson || this.lesson.small || pass === "flows") return;
+    const [answer, buffers] = await this.ask("path", { marks, pass, output, seed, row });
+    if (asked !== this.pathsAsked) return;
+    if (answer.ok) this.store.setState({ path: { pass, trace: pathBy(answer, buffers) }, error: "" });
+    else this.store.setState({ error: answer.text ?? "" });
+  }
+
   async askBest(): Promise<void> {
     const { marks, output } = this.state;
     const [answer] = await this.ask("best", { marks, output });
@@ -206,6 +231,7 @@ export class LabPart implements Part {
   }
 
   private ask(kind: string, body: Body = {}): Promise<[Answer, DataView[]]> {
+    if (this.over) return Promise.resolve([{ ok: false, text: ENDED }, []]);
     const ask = ++this.serial;
     const answer = new Promise<[Answer, DataView[]]>((resolve) => this.asks.set(ask, (got, buffers) => resolve([got, buffers])));
     this.post({ kind, ask, ...body });
@@ -215,6 +241,12 @@ export class LabPart implements Part {
 
 function copy(buffer: DataView): ArrayBuffer {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength).slice().buffer;
+}
+
+function pathBy(answer: Answer, buffers: DataView[]): Trace {
+  const [up, node, edge] = buffers.map((buffer) => new Float64Array(copy(buffer)));
+  const dice = new Map((answer.dice as [number, number, number][]).map(([i, u, e]) => [i, { u, edge: e }]));
+  return { up, down: { node, edge, dice }, state: answer.state as number[] };
 }
 
 function toldBy(lesson: Lesson, answer: Answer, buffers: DataView[], marks: Marks, output: number): Told {

@@ -124,6 +124,33 @@ describe("the part", () => {
     expect([part.state.error, part.state.waiting]).toEqual(["no", false]);
     expect(part.have()).toEqual({ token: "t" });
   });
+
+  it("asks for the path of a large circuit, shows the newest answer, and none of another question", async () => {
+    const { part, sent } = opened([{ ...wires[0], small: false }]);
+    const asks = () => sent.filter((body) => body.kind === "path");
+    const numbers = (...values: number[]) => new DataView(Float64Array.from(values).buffer);
+    await part.askPath();
+    expect(asks()).toHaveLength(0); // flows are no path
+    part.set({ pass: "sample", row: 2, seed: 5 });
+    void part.askPath();
+    part.set({ row: 3 });
+    void part.askPath();
+    expect(asks().map((body) => [body.pass, body.row, body.seed])).toEqual([["sample", 2, 5], ["sample", 3, 5]]);
+    part.receive({ kind: "path", ask: asks()[1].ask, ok: true, dice: [[1, 0.25, 0]], state: [1, 0] }, [numbers(0, -1), numbers(1, 1), numbers(1)]);
+    part.receive({ kind: "path", ask: asks()[0].ask, ok: true, dice: [], state: [0, 0] }, [numbers(0, -9), numbers(1, 0), numbers(0)]);
+    await Promise.resolve();
+    await Promise.resolve();
+    const { pass, trace } = part.state.path!;
+    expect([pass, trace.state, [...trace.up], [...trace.down.node], [...trace.down.edge]]).toEqual(["sample", [1, 0], [0, -1], [1, 1], [1]]);
+    expect(trace.down.dice.get(1)).toEqual({ u: 0.25, edge: 0 });
+    part.set({ pass: "mpe" });
+    void part.askPath();
+    expect(part.state.path).toBeNull();
+    part.ended(true);
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(part.state.error).toContain("kernel is gone");
+  });
 });
 
 describe("words", () => {

@@ -93,7 +93,8 @@ export function downText(lesson: Lesson, i: number, trace: Trace, pass: Pass, ou
   const { nodes, parent, weight, start, child } = lesson;
   const { down } = trace;
   const die = down.dice.get(i);
-  const thrown = die ? ` Die ${die.u.toFixed(3)}: ${shares(lesson, i, trace)} → ${nodes[child[die.edge]].name}.` : "";
+  const by = die && lesson.small ? `: ${shares(lesson, i, trace)}` : "";
+  const thrown = die ? ` Die ${die.u.toFixed(3)}${by} → ${nodes[child[die.edge]].name}.` : "";
   const { variable } = nodes[i];
   const says = variable !== undefined && trace.state ? `: ${lesson.variables[variable].name} = ${valueText(trace.state[variable])}` : "";
   if (pass !== "flows") return `on the path${says}.${thrown}`;

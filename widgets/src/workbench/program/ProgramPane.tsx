@@ -125,7 +125,7 @@ function Compiled({ store, palette, program, summary }: Props & { program: Progr
               </div>
             </section>
           )}
-          <MemoryRuler memory={program.memory} />
+          <MemoryRuler {...{ store, part }} memory={program.memory} />
         </div>
         {dialog === "commands" && <CommandList list={commands} onClose={() => setDialog(null)} />}
         {dialog === "source" && (

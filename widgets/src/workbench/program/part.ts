@@ -4,6 +4,7 @@
 import { createStore, type StoreApi } from "zustand/vanilla";
 import type { Body, Part, Post } from "../part";
 import type { Matrix, Region, TileAt, View } from "./lod";
+import { NO_SPANS, spansOf, type Spans } from "./memory";
 import { TileCache } from "./tiles";
 
 export const MODES = ["occupancy", "weight", "flow", "padding"] as const;
@@ -180,6 +181,12 @@ export class ProgramPart implements Part {
       this.asks.set(body.ask, { resolve, body, since: Date.now() });
       this.post(body);
     });
+  }
+
+  /** Where each block lies in the memory plan; nowhere, if Python does not say. */
+  async memory(): Promise<Spans> {
+    const answer = await this.ask("memory");
+    return answer.ok && answer.buffers[0] ? spansOf(new Float64Array(bytesOf(answer.buffers[0]).buffer)) : NO_SPANS;
   }
 
   // ---- the map
