@@ -291,8 +291,15 @@ def test_paths_of_a_large_circuit_are_trees_with_the_numbers_of_pcbench(bench: C
     for kind, row, state in [("mpe", 0, explained.state[0]), *(("sample", row, rows[row]) for row in range(5))]:
         got = answer(bench, "path", marks=marks, seed=4, row=row, **{"pass": kind})
         assert got["state"] == state.tolist()
-        up, node, edge = (np.frombuffer(buffer, "<f8") for buffer in attached(bench, "path"))
+        up, node, edge, units = (np.frombuffer(buffer, "<f8") for buffer in attached(bench, "path"))
         check_tree(circuit, node, edge)
+        assert all(
+            (0 <= unit < block.nodes) if on else unit == -1 for block, on, unit in zip(circuit.blocks, node, units, strict=True)
+        )
+        # Nodes of a product and of its factors have one number, and the leaf that is on the path says the state.
+        for i, block in enumerate(circuit.blocks):
+            if isinstance(block, pcbench.ProductBlock) and node[i]:
+                assert {units[circuit.index[child]] for child in block.children} == {units[i]}
         sums = {i for i, block in enumerate(circuit.blocks) if isinstance(block, SumBlock) and node[i]}
         assert {i for i, _, _ in got["dice"]} == (sums if kind == "sample" else set())
         assert all(edge[taken] == 1 for _, _, taken in got["dice"])

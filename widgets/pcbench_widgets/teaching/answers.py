@@ -56,7 +56,8 @@ class Answers:
     def path(self, marks: Mapping[str, Any], output: int, kind: str, seed: int, row: int) -> Answer:
         """The best tree (`kind` "mpe"), or the path of a sample.
 
-        With buffers: log values ``[blocks]``, and 0 or 1 for each block ``[blocks]`` and edge ``[edges]`` on the path.
+        With buffers: log values ``[blocks]``, 0 or 1 for each block ``[blocks]`` and edge ``[edges]``, and which node of each
+        block is on the path ``[blocks]``, −1 for none.
         """
         circuit = self.model.circuit
         if len(circuit.blocks) > MOST_BLOCKS:
@@ -67,7 +68,7 @@ class Answers:
         best = kind == "mpe"
         found = best_path(self.model, evidence, output) if best else sample_path(self.model, evidence, output, seed, row)
         body = {"dice": [list(die) for die in found.dice], "state": found.state}
-        return body, [_bytes(tensor) for tensor in (found.up, found.node, found.edge)]
+        return body, [_bytes(tensor) for tensor in (found.up, found.node, found.edge, found.unit)]
 
     def _posteriors(self, evidence: Evidence, marks: Mapping[str, Any], output: int) -> list[dict[str, Any]]:
         circuit = self.model.circuit

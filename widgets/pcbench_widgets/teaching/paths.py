@@ -30,6 +30,7 @@ class Path:
     Attributes:
         up: ``[blocks]`` float64, the largest log value of each block's nodes: sums for a sample, maxima for the best tree.
         node: ``[blocks]``; edge: ``[edges]``, those of each block to its children in order.
+        unit: ``[blocks]``, which node of the block is on the path; −1 where none is.
         dice: at each sum of a sampled path its block, the uniform, and the number of its edge.
         state: a value of every variable, the evidence's where it is observed.
     """
@@ -37,6 +38,7 @@ class Path:
     up: Tensor
     node: Tensor
     edge: Tensor
+    unit: Tensor
     dice: list[tuple[int, float, int]]
     state: list[float]
 
@@ -112,7 +114,7 @@ class _Walk:
         if not math.isfinite(float(self.logs[root][unit])):
             raise QueryError("the evidence has probability zero, so there is no path that explains it")
         starts = _starts(circuit)
-        node, edge = torch.zeros(len(circuit.blocks)), torch.zeros(sum(len(b.children) for b in circuit.blocks))
+        units, edge = torch.full((len(circuit.blocks),), -1.0), torch.zeros(sum(len(b.children) for b in circuit.blocks))
         dice: list[tuple[int, float, int]] = []
         state = [0.0 if (seen := self._observed(v.index)) is None else seen for v in circuit.variables]
         active = {root: unit}
@@ -120,14 +122,14 @@ class _Walk:
             if block not in active:
                 continue
             at, unit = circuit.index[block], active[block]
-            node[at] = 1
+            units[at] = unit
             die = None if noise is None else float(uniform(noise[0], torch.tensor([noise[1]]), torch.tensor([at])))
             if isinstance(block, InputBlock):
                 if self._observed(block.variable.index) is None:
                     state[block.variable.index] = self._value(block, unit, die)
             elif isinstance(block, ProductBlock):
-                for k, (child, units) in enumerate(_factors(block)):
-                    active[child] = unit if units is None else int(units[unit])
+                for k, (child, picks) in enumerate(_factors(block)):
+                    active[child] = unit if picks is None else int(picks[unit])
                     edge[starts[at] + k] = 1
             else:
                 k, below = self._choose(block, unit, die)
@@ -136,7 +138,7 @@ class _Walk:
                 if die is not None:
                     dice.append((at, die, starts[at] + k))
         up = torch.stack([self.logs[block].max() for block in circuit.blocks])
-        return Path(up, node, edge, dice, state)
+        return Path(up, (units >= 0).double(), edge, units, dice, state)
 
     def _choose(self, block: SumBlock, unit: int, die: float | None) -> tuple[int, int]:
         """Which child, and which of its nodes, a sum's node takes."""

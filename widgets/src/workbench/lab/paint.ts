@@ -200,7 +200,8 @@ function words(context: CanvasRenderingContext2D, picture: Picture, seen: number
     const node = lesson.nodes[i];
     const many = node.units !== undefined && node.units > 1;
     context.font = `${11 * grown}px ${palette.font}`;
-    outlined(context, palette, clip(node.name, 15) + (many ? ` ×${node.units}` : ""), x[i], below, palette.muted);
+    const unit = trace && many && shownDown(lesson, at, layer[i]) ? (trace.down.unit?.[i] ?? -1) : -1;
+    outlined(context, palette, clip(node.name, 15) + (unit >= 0 ? `[${unit}]` : many ? ` ×${node.units}` : ""), x[i], below, palette.muted);
     if (!trace) continue;
     const up = shownUp(at, layer[i]) ? (many ? "≤ " : "") + exact(trace.up[i]) : "?";
     const down = shownDown(lesson, at, layer[i]) && pass === "flows" ? plain(trace.down.node[i]) : "";

@@ -244,9 +244,9 @@ function copy(buffer: DataView): ArrayBuffer {
 }
 
 function pathBy(answer: Answer, buffers: DataView[]): Trace {
-  const [up, node, edge] = buffers.map((buffer) => new Float64Array(copy(buffer)));
+  const [up, node, edge, unit] = buffers.map((buffer) => new Float64Array(copy(buffer)));
   const dice = new Map((answer.dice as [number, number, number][]).map(([i, u, e]) => [i, { u, edge: e }]));
-  return { up, down: { node, edge, dice }, state: answer.state as number[] };
+  return { up, down: { node, edge, dice, unit }, state: answer.state as number[] };
 }
 
 function toldBy(lesson: Lesson, answer: Answer, buffers: DataView[], marks: Marks, output: number): Told {

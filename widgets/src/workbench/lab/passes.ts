@@ -73,6 +73,8 @@ export interface Down {
   edge: Float64Array;
   /** The die at each sum of a sampled path. */
   dice: Map<number, { u: number; edge: number }>;
+  /** Which of a block's nodes is on the path, −1 where none is; of circuits that are shown block by block. */
+  unit?: Float64Array;
 }
 
 function nothing(lesson: Lesson): Down {

@@ -136,12 +136,13 @@ describe("the part", () => {
     part.set({ row: 3 });
     void part.askPath();
     expect(asks().map((body) => [body.pass, body.row, body.seed])).toEqual([["sample", 2, 5], ["sample", 3, 5]]);
-    part.receive({ kind: "path", ask: asks()[1].ask, ok: true, dice: [[1, 0.25, 0]], state: [1, 0] }, [numbers(0, -1), numbers(1, 1), numbers(1)]);
-    part.receive({ kind: "path", ask: asks()[0].ask, ok: true, dice: [], state: [0, 0] }, [numbers(0, -9), numbers(1, 0), numbers(0)]);
+    part.receive({ kind: "path", ask: asks()[1].ask, ok: true, dice: [[1, 0.25, 0]], state: [1, 0] }, [numbers(0, -1), numbers(1, 1), numbers(1), numbers(0, 3)]);
+    part.receive({ kind: "path", ask: asks()[0].ask, ok: true, dice: [], state: [0, 0] }, [numbers(0, -9), numbers(1, 0), numbers(0), numbers(0, -1)]);
     await Promise.resolve();
     await Promise.resolve();
     const { pass, trace } = part.state.path!;
     expect([pass, trace.state, [...trace.up], [...trace.down.node], [...trace.down.edge]]).toEqual(["sample", [1, 0], [0, -1], [1, 1], [1]]);
+    expect([...trace.down.unit!]).toEqual([0, 3]);
     expect(trace.down.dice.get(1)).toEqual({ u: 0.25, edge: 0 });
     part.set({ pass: "mpe" });
     void part.askPath();

@@ -97,7 +97,8 @@ export function downText(lesson: Lesson, i: number, trace: Trace, pass: Pass, ou
   const thrown = die ? ` Die ${die.u.toFixed(3)}${by} → ${nodes[child[die.edge]].name}.` : "";
   const { variable } = nodes[i];
   const says = variable !== undefined && trace.state ? `: ${lesson.variables[variable].name} = ${valueText(trace.state[variable])}` : "";
-  if (pass !== "flows") return `on the path${says}.${thrown}`;
+  const which = down.unit && (nodes[i].units ?? 1) > 1 ? `, by its node ${down.unit[i]} of ${nodes[i].units}` : "";
+  if (pass !== "flows") return `on the path${which}${says}.${thrown}`;
   const terms = edgesInto(lesson, i).map((e) => {
     const above = parent[e];
     if (nodes[above].kind !== "sum" || !lesson.small) return `${plain(down.edge[e])} from ${nodes[above].name}`;
