@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-#: Captured graphs that a workspace keeps; a training loop needs four (two passes × two models that take turns).
+#: Captured graphs that a workspace keeps; a training loop needs up to nine (four of a step, batches of two sizes, validation).
 GRAPHS = 16
 
 
