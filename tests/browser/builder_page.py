@@ -16,7 +16,7 @@ NOTEBOOK = "builder.ipynb"
 ROOT = ".pcb-root:not(:has(.pcb-pane-circuit))"
 
 
-#: A gesture's edit is pending at once, and seen to be in the next frame.
+#: A gesture's edit is pending at once, and rendered before the next task.
 _SETTLED = """body => new Promise((resolve, reject) => {
   const late = setTimeout(() => reject(new Error(`${body.dataset.pending} edits are pending`)), 10_000);
   const look = () => {
@@ -26,10 +26,10 @@ _SETTLED = """body => new Promise((resolve, reject) => {
     resolve(body.dataset.rev);
   };
   const observer = new MutationObserver(look);
-  requestAnimationFrame(() => setTimeout(() => {
+  setTimeout(() => {
     observer.observe(body, {attributeFilter: ['data-pending', 'data-rev']});
     look();
-  }));
+  });
 })"""
 
 

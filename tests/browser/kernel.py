@@ -29,6 +29,10 @@ class Kernel:
         self._client.load_connection_file()
         self._client.start_channels()
 
+    def wait_until_ready(self) -> None:
+        """After a restart: until it answers, and what it publishes is heard."""
+        self._client.wait_for_ready(timeout=LIMIT)
+
     def run(self, code: str, limit: float = LIMIT) -> str:
         """Executes code and gives what it prints; an exception there is one here."""
         return execute(self._client, code, limit)

@@ -35,7 +35,10 @@ def left(context: BrowserContext, lab: Lab) -> Iterator[tuple[Page, Kernel]]:
         teaching.mark("x1 = 1").click()
         expect(teaching.body.locator(".pcb-answer strong")).to_have_text("0.66")
         restart(page)
-        yield page, kernel
+        anew = Kernel(lab, NOTEBOOK)  # the old one's sockets connect again in their own time
+        anew.wait_until_ready()
+        yield page, anew
+        anew.close()
 
 
 def restart(page: Page) -> None:
