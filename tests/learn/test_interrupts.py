@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,6 +14,14 @@ import pcbench
 from pcbench import Model, structures
 from pcbench.learn.interrupts import uninterrupted
 from pcbench.learn.position import Place, Position
+
+
+@pytest.fixture(autouse=True)
+def listening() -> Iterator[None]:
+    """Processes that a shell starts in the background ignore Ctrl-C."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
 
 
 def ctrl_c() -> None:
