@@ -50,6 +50,12 @@ class FusedBatch:
     data: Tensor | None
     seen: Tensor | None = None
 
+    @property
+    def kind(self) -> Hashable:
+        """What a captured graph has baked in beside the size: how data and mask are read."""
+        seen = None if self.seen is None else self.seen.stride()
+        return None if self.data is None else self.data.dtype, seen
+
 
 @dataclass(eq=False)
 class FusedPass:
@@ -181,8 +187,7 @@ def fused_upward(
         begin(up)
         climb(up, 0, None)
 
-    seen = None if batch.seen is None else batch.seen.stride()
-    run(up, ("up", downward, keep, None if batch.data is None else batch.data.dtype, seen), work)
+    run(up, ("up", downward, keep, batch.kind), work)
     return up
 
 
@@ -197,14 +202,18 @@ def new_pass(
 
 def begin(up: FusedPass) -> None:
     """The launches ahead of all layers: flags and codes."""
+    lay_out_codes(up.program, up.batch, up.flags)
+
+
+def lay_out_codes(program: Program, batch: FusedBatch, raised: Tensor) -> None:
+    """Lowers all flags, and makes codes of data that are not made yet."""
     from pcbench_kernels.gpu import encode_data
 
-    assert up.program.fused is not None
-    up.flags.zero_()
-    batch = up.batch
+    assert program.fused is not None
+    raised.zero_()
     if batch.data is not None:
-        for codes, leaves in zip(batch.codes, up.program.fused.leaves, strict=True):
-            encode_data(batch.data, batch.seen, leaves, codes, up.flags[OUTSIDE:])
+        for codes, leaves in zip(batch.codes, program.fused.leaves, strict=True):
+            encode_data(batch.data, batch.seen, leaves, codes, raised[OUTSIDE:])
 
 
 def climb(up: FusedPass, first: int, last: int | None) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..compile import Program, weight_starts
 from .evidence import Evidence
-from .fused import OUTSIDE, FusedBatch, flags, fused_batch
+from .fused import OUTSIDE, FusedBatch, flags, fused_batch, lay_out_codes
 from .fused_topdown import Wanted, empty_samples, leave_out, plan_of, root_of
 from .leaves import write_logs
 from .model import Parameters
@@ -87,7 +87,7 @@ def fused_explain(
 def _launch(
     program: Program, batch: FusedBatch, p: Trees, output: int, out: Tensor, report: Tensor, workspace: Workspace
 ) -> None:
-    from pcbench_kernels.gpu import best_of, encode_data, explain_leaves, start_at, walk_down
+    from pcbench_kernels.gpu import best_of, explain_leaves, start_at, walk_down
 
     fused, raised, most = program.fused, flags(workspace, program.device), plan_of(program).most
     assert fused is not None
@@ -95,10 +95,7 @@ def _launch(
     likelihood = report[:-1].view(batch.size, -1)
 
     def work() -> None:
-        raised.zero_()
-        if batch.data is not None:
-            for codes, leaves in zip(batch.codes, fused.leaves, strict=True):
-                encode_data(batch.data, batch.seen, leaves, codes, raised[OUTSIDE:])
+        lay_out_codes(program, batch, raised)
         for layer, longest in zip(fused.layers, most, strict=True):
             best_of(p, layer, longest)
         for first, node, root, nodes in fused.outputs:
@@ -111,9 +108,7 @@ def _launch(
         for leaves in fused.leaves:
             explain_leaves(p, leaves, out)
 
-    seen = None if batch.seen is None else batch.seen.stride()
-    kind = None if batch.data is None else batch.data.dtype
-    key = ("explain", program, batch.size, output, kind, seen, workspace.moves, p.weights.data_ptr())
+    key = ("explain", program, batch.size, output, batch.kind, workspace.moves, p.weights.data_ptr())
     workspace.graphs.run(key, work, program.device)
 
 

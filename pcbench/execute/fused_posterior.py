@@ -17,7 +17,7 @@ from torch import Tensor
 from ..compile import LeafTable, Program
 from ..scope import Finite
 from .evidence import Evidence
-from .fused import FusedPass, fused_batch, fused_upward, run
+from .fused import FusedPass, flow_down, fused_batch, fused_upward, run
 from .model import Parameters
 from .workspace import Workspace
 
@@ -142,16 +142,12 @@ def fused_posteriors(
 
 
 def _flow_from(up: FusedPass, output: int) -> None:
-    from pcbench_kernels.gpu import flow_through
-
-    fused, seeds = up.program.fused, up.buffers.seeds
-    assert fused is not None
+    seeds, up.seeded = up.buffers.seeds, True
 
     def work() -> None:
         seeds.zero_()
         torch.mul(torch.isfinite(up.likelihood[:, output]), SEED, out=seeds[:, output])
-        for layer in reversed(fused.layers):
-            flow_through(up.buffers, layer)
+        flow_down(up)
 
     run(up, ("flow from", output), work)
 

@@ -168,9 +168,8 @@ def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedB
     It is laid out once, and kept in the workspace.
     """
     held = workspace.steps
-    kind = (None, None) if batch.data is None else (batch.data.dtype, None if batch.seen is None else batch.seen.stride())
     places = _places(old, new)
-    key = (program, batch.size, kind, places)
+    key = (program, batch.size, batch.kind, places)
     step = held.get(key)
     if step is None or step.moves != workspace.moves:
         memory = frozenset(places)

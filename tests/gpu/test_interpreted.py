@@ -33,7 +33,7 @@ from pcbench.compile import fuse_blocks
 from pcbench.compile.fuse import fuse, why_not_fused
 from pcbench.execute import Statistics, Workspace, em_step, expectation, forward, maximise
 from pcbench.execute.fused import fused_batch, fused_upward
-from pcbench_kernels.gpu import down, leafwise, tiles, topdown, up
+from pcbench_kernels.gpu import leafwise, tiles, topdown, up
 
 
 def mixture(edges: Sparse | BlockSparse) -> Circuit:
@@ -101,7 +101,7 @@ def same(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
 
 
 def one_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (tiles, up, down, leafwise, topdown):
+    for module in (tiles, up, leafwise, topdown):
         monkeypatch.setattr(module, "FILL", 1)
 
 

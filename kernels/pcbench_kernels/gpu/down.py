@@ -11,7 +11,6 @@ from .edges import edge_flow
 from .launching import launch
 from .tiles import (
     ELEMENTS,
-    FILL,
     PRECISIONS,
     TILES,
     WEIGHT_ROWS,
@@ -21,6 +20,7 @@ from .tiles import (
     many_at_once,
     rows_of_samples,
     side,
+    span_of,
     warps,
 )
 
@@ -63,9 +63,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     nodes = side(layer.nodes, 512)
     cols = side(layer.width, WEIGHT_ROWS)
     rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // nodes))
-    span = triton.cdiv(layer.width, cols) * cols
-    while span > cols and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.width, span) < FILL:
-        span = triton.cdiv(span // 2, cols) * cols
+    span = span_of(layer.width, cols, layer.groups * triton.cdiv(p.size, rows))
     launch(narrow_sum_flow, (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.width, span)))(
         p.values,
         p.ratios,

@@ -147,6 +147,14 @@ def warps(cells: int, most: int = 8) -> int:
     return min(most, 4 if cells < 2048 else 8)
 
 
+def span_of(extent: int, tile: int, programs: int) -> int:
+    """How much of a block's ``extent`` one of its ``programs`` takes, in whole tiles: all of it, or less where they are few."""
+    span: int = triton.cdiv(extent, tile) * tile
+    while span > tile and programs * triton.cdiv(extent, span) < FILL:
+        span = triton.cdiv(span // 2, tile) * tile
+    return span
+
+
 def rows_of_samples(samples: int, blocks: int, most: int) -> int:
     """Samples of a program: as many as fit, or fewer where that keeps more of the chip busy; at least 16."""
     rows = side(samples, most)

@@ -11,8 +11,9 @@ from ..fused import FusedLayer, FusedLeaves
 from .best import best_category, best_forward, best_product, follow_best
 from .choose import hand_through
 from .launching import launch
-from .tiles import FILL, early_on, power
+from .tiles import FILL, early_on, power, span_of
 from .topdown import CELLS, STEP
+from .up import counts_of
 
 #: Of maxima: samples and nodes of a tile, and elements that are read at once.
 ROWS, NODES, ELEMENTS = 32, 64, 16
@@ -57,8 +58,7 @@ def _read(p: Trees, layer: FusedLayer) -> tuple[Tensor, ...]:
 def best_of(p: Trees, layer: FusedLayer, most: int) -> None:
     """Values and scales of one launch's blocks; ``most``: elements of the largest of them."""
     inner, rows = min(GATHERED, power(layer.width)), min(ROWS, power(p.size))
-    uses = power(layer.most_uses + 1 & ~1) if layer.most_uses else 0
-    shared = {"USES": min(uses, 5), "FACTORS": layer.factors.shape[1], **early_on(p.values.device)}
+    shared = {**counts_of(layer), **early_on(p.values.device)}
     if not layer.is_sum:
         while rows > 1 and layer.groups * triton.cdiv(p.size, rows) < FILL:
             rows //= 2
@@ -77,9 +77,7 @@ def best_of(p: Trees, layer: FusedLayer, most: int) -> None:
         return
     nodes = min(NODES, power(layer.nodes))
     # Nodes are shared out among programs, each of which gathers the elements anew, only where samples are too few.
-    span = triton.cdiv(layer.nodes, nodes) * nodes
-    while span > nodes and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.nodes, span) < FILL:
-        span = triton.cdiv(span // 2, nodes) * nodes
+    span = span_of(layer.nodes, nodes, layer.groups * triton.cdiv(p.size, rows))
     launch(best_forward, (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, span)))(
         p.values,
         p.scales,

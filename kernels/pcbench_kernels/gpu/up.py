@@ -22,6 +22,7 @@ from .tiles import (
     power,
     rows_of_samples,
     side,
+    span_of,
     warps,
 )
 
@@ -40,7 +41,7 @@ def _terms(layer: FusedLayer) -> tuple[Tensor, ...]:
     return (layer.slots, layer.factors, layer.units)
 
 
-def _counts(layer: FusedLayer) -> dict[str, int]:
+def counts_of(layer: FusedLayer) -> dict[str, int]:
     """How many leaves of a term are under way at once (0, 2, 4, or four after four), and columns of factors."""
     uses = power(layer.most_uses + 1 & ~1) if layer.most_uses else 0
     return {"USES": min(uses, 5), "FACTORS": layer.factors.shape[1]}
@@ -73,7 +74,7 @@ def _products(p: Pass, layer: FusedLayer) -> None:
         layer.width,
         BN=rows,
         BK=cols,
-        **_counts(layer),
+        **counts_of(layer),
         PARTS=layer.parts,
         LINEAR=layer.is_sum,
         WHOLE=layer.width <= cols,
@@ -86,9 +87,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
     nodes = side(layer.nodes, WEIGHT_ROWS)
     # Nodes are shared out among programs, each of which gathers the elements anew, only where samples are too few.
     rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // inner))
-    span = triton.cdiv(layer.nodes, nodes) * nodes
-    while span > nodes and layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.nodes, span) < FILL:
-        span = triton.cdiv(span // 2, nodes) * nodes
+    span = span_of(layer.nodes, nodes, layer.groups * triton.cdiv(p.size, rows))
     grid = (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, span))
     launch(narrow_sum_forward, grid)(
         p.values,
@@ -107,7 +106,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
         BN=rows,
         BM=nodes,
         BK=inner,
-        **_counts(layer),
+        **counts_of(layer),
         PRECISION=PRECISIONS[p.precision],
         KEEP=p.downward,
         FULL=layer.width == inner,
@@ -141,7 +140,7 @@ def _many_forward(p: Pass, layer: FusedLayer) -> None:
         BN=rows,
         BM=nodes,
         BK=inner,
-        **_counts(layer),
+        **counts_of(layer),
         PARTS=layer.parts,
         PRECISION=PRECISIONS[p.precision],
         HOLES=layer.holes,
