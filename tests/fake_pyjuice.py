@@ -37,8 +37,10 @@ class SumNodes(stand_ins.SumNodes):
         for seed, ns in enumerate(walk(self)):
             if ns.is_input() and not ns.is_tied():
                 generator = torch.Generator().manual_seed(seed)
-                raw = torch.rand(ns.num_node_blocks * ns.block_size, ns.dist.num_cats, generator=generator) + 0.1
-                ns._params = (raw / raw.sum(1, keepdim=True)).reshape(-1)
+                categorical = isinstance(ns.dist, stand_ins.Categorical)
+                columns = ns.dist.num_cats if categorical else 2  # mean and standard deviation
+                raw = torch.rand(ns.num_node_blocks * ns.block_size, columns, generator=generator) + 0.1
+                ns._params = (raw / raw.sum(1, keepdim=True) if categorical else raw).reshape(-1)
             elif ns.is_sum() and not ns.is_tied():
                 stand_ins.weighted(ns, seed=seed)
 
@@ -195,7 +197,8 @@ def install(monkeypatch: pytest.MonkeyPatch, wrong: str = "") -> types.ModuleTyp
     """Put the fake where ``import pyjuice`` finds it."""
     juice: Any = types.ModuleType("pyjuice")
     juice.inputs, juice.multiply, juice.summate = inputs, multiply, summate
-    juice.nodes = types.SimpleNamespace(distributions=types.SimpleNamespace(Categorical=stand_ins.Categorical))
+    families = types.SimpleNamespace(Categorical=stand_ins.Categorical, Gaussian=stand_ins.Gaussian)
+    juice.nodes = types.SimpleNamespace(distributions=families)
     juice.queries, juice.compiled = Queries(wrong), []
 
     def compile_(root: Any) -> Compiled:

@@ -23,7 +23,7 @@ SMALL = ["rat-4", "hmm-4", "pd-32", "sparse-20", "blocks-10"]
 
 
 # ---- the same circuit in PyJuice -------------------------------------------------------------------------------------
-@pytest.mark.parametrize("case", SMALL)
+@pytest.mark.parametrize("case", [*SMALL, "normal-4"])
 def test_the_circuit_survives_the_way_there_and_back(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     circuit = cases.build(case)
     nodes = pyjuice_nodes(fake_pyjuice.install(monkeypatch), circuit, case)
@@ -33,7 +33,8 @@ def test_the_circuit_survives_the_way_there_and_back(case: str, monkeypatch: pyt
     assert converted.num_parameters == circuit.num_parameters  # the same ties
     assert [b.children.__len__() for b in converted.blocks] == [b.children.__len__() for b in circuit.blocks]
     sizes = {ns.block_size for ns in fake_pyjuice.walk(nodes.root)}
-    assert sizes - {1} == {"rat-4": {4}, "hmm-4": {4}, "pd-32": {16}, "sparse-20": set(), "blocks-10": {32}}[case]
+    expected: dict[str, set[int]] = {"pd-32": {16}, "sparse-20": set(), "blocks-10": {32}}
+    assert sizes - {1} == expected.get(case, {4})
 
 
 def test_blocks_are_as_large_as_pyjuice_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,11 +44,23 @@ def test_blocks_are_as_large_as_pyjuice_makes_them(monkeypatch: pytest.MonkeyPat
         assert max(ns.block_size for ns in fake_pyjuice.walk(nodes.root)) == size, case
 
 
+def test_normal_leaves_are_laid_out_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    circuit = cases.build("normal-4")
+    nodes = pyjuice_nodes(fake_pyjuice.install(monkeypatch), circuit, "normal-4")
+    leaf = next(b for b in circuit.blocks if isinstance(b, pcbench.InputBlock))
+    layout = nodes.layouts[leaf.parameter]
+    means, deviations, flows = torch.arange(4.0), torch.arange(1.0, 5.0), torch.arange(2.0, 6.0)
+    assert torch.equal(layout(torch.stack((means, deviations), 1).reshape(-1)), torch.stack((means, deviations**2)))
+    squares = flows * (deviations**2 + means**2)  # of a node: flow · x, flow · x², flow
+    counted = torch.stack((flows * means, squares, flows), 1).reshape(-1)
+    assert torch.equal(layout(counted), torch.stack((flows, flows * means, squares)))
+
+
 def test_what_no_case_needs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     juice = fake_pyjuice.install(monkeypatch)
     (v,) = pcbench.Variables.binary(1)
     coin = pcbench.Circuit(pcbench.SumBlock([pcbench.InputBlock(v, pcbench.Bernoulli(), 2)]))
-    with pytest.raises(CircuitError, match="only categorical leaves"):
+    with pytest.raises(CircuitError, match="only categorical and normal leaves"):
         pyjuice_nodes(juice, coin, "rat-2")
 
 

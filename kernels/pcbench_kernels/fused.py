@@ -110,7 +110,8 @@ class FusedLeaves:
 
     Attributes:
         table: the leaf table.
-        nodes, categories: of its leaves.
+        nodes, categories: of its leaves; 0 categories: of a domain that has no table. Row ``slot · B + sample`` of what
+            is looked up is then computed for every batch.
         variables, owners: ``[slots]``, the variable that each row of the codes holds, and the parameter set that it looks up.
         source: ``[slots]``, use of the leaf table of each.
         runs: parameter sets; ascending.
@@ -140,6 +141,11 @@ class FusedLeaves:
     aligned: bool
     learns: bool
     trainable: Tensor
+
+    @property
+    def looked_up(self) -> bool:
+        """Whether there is a table of their parameters."""
+        return self.categories > 0
 
 
 @dataclass(frozen=True, eq=False)

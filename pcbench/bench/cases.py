@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, pad
 from ..circuit import Block, BlockSparse, Circuit, InputBlock, ProductBlock, Sparse, SumBlock
 from ..distributions import Categorical
 from ..errors import OptionError
-from ..scope import Variables
+from ..scope import Finite, Variables
 from ..structures import hclt, hmm, poon_domingos, rat
 from .names import CHOICES
 
@@ -27,7 +27,7 @@ def parsed(case: str) -> tuple[str, int]:
     Raises:
         OptionError: for a name that is no case.
     """
-    found = re.fullmatch(r"(rat|hclt|hmm|pd|sparse|blocks)-([1-9]\d*)", case)
+    found = re.fullmatch(r"(rat|hclt|normal|hmm|pd|sparse|blocks)-([1-9]\d*)", case)
     if found is None or (found[1] == "blocks" and found[2] not in ("10", "50")):
         raise OptionError(f"there is no case {case!r}; cases are {', '.join(CHOICES)} (K and N: any whole number from 1)")
     return found[1], int(found[2])
@@ -41,6 +41,8 @@ def build(case: str) -> Circuit:
         return rat(number, depth=5, repetitions=2, variables=pixels)
     if kind == "hclt":
         return hclt(smooth_images(1000), number, variables=pixels, bins=16)
+    if kind == "normal":
+        return hclt(smooth_images(1000).double(), number, variables=Variables.real(PIXELS), bins=16)
     if kind == "hmm":
         return hmm(number, Variables.finite(32, WORDS))
     if kind == "pd":
@@ -57,9 +59,12 @@ def smooth_images(rows: int) -> Tensor:
 
 
 def rows(circuit: Circuit, count: int, seed: int = 0) -> Tensor:
-    """``[count, V]``: uniformly random values."""
-    size = circuit.variables[0].domain.size  # type: ignore[union-attr]  # every case is over finite variables
-    return torch.randint(0, size, (count, len(circuit.variables)), generator=torch.Generator().manual_seed(seed))
+    """``[count, V]``: uniformly random values; standard normal ones of real variables."""
+    domain, shape = circuit.variables[0].domain, (count, len(circuit.variables))
+    generator = torch.Generator().manual_seed(seed)
+    if isinstance(domain, Finite):
+        return torch.randint(0, domain.size, shape, generator=generator)
+    return torch.randn(shape, generator=generator)
 
 
 def sparse_tree(nodes: int) -> Circuit:

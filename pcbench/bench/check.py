@@ -51,8 +51,9 @@ class Verdict:
 
 
 def counts(statistics: Statistics) -> list[Tensor]:
-    """Expected counts of the sum tables, then of the leaf tables (all finite here; the last row, « missing », is unused)."""
-    return [*statistics.weights, *(leaf[:, :-1] for leaf in statistics.leaves)]
+    """Expected counts of the sum tables, then of the leaf tables (of finite ones the last row, « missing », is unused)."""
+    leaves = zip(statistics.leaves, statistics.program.leaf_tables, strict=True)
+    return [*statistics.weights, *(found if table.categories is None else found[:, :-1] for found, table in leaves)]
 
 
 def reference(precise: Model, data: Tensor) -> tuple[Statistics, Tensor]:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from ..circuit import Block, BlockSparse, Circuit, Dense, InputBlock, Parameter, ProductBlock, Sparse, SumBlock
-from ..distributions import Categorical
+from ..distributions import Categorical, Gaussian
 from ..errors import CircuitError
 from .cases import parsed
 
 #: Most nodes of a block in PyJuice's own builders, by kind of case.
-MOST = {"rat": 256, "hclt": 1024, "hmm": 1024, "pd": 32, "sparse": 1, "blocks": 32}
+MOST = {"rat": 256, "hclt": 1024, "normal": 1024, "hmm": 1024, "pd": 32, "sparse": 1, "blocks": 32}
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,21 @@ class _Construction:
         return block.nodes // size, size
 
     def input(self, block: InputBlock) -> Any:
-        if not isinstance(block.distribution, Categorical):
-            raise CircuitError(f"{self.circuit.label(block)}: only categorical leaves are measured beside PyJuice")
         variable, parameter = block.variable.index, block.parameter
         if parameter in self.holders:
             return self.holders[parameter].duplicate(variable, tie_params=True)
         count, size = self.blocks_of(block)
-        family = self.juice.nodes.distributions.Categorical(num_cats=block.distribution.num_parameters)
+        families = self.juice.nodes.distributions
+        if isinstance(block.distribution, Categorical):
+            family = families.Categorical(num_cats=block.distribution.num_parameters)
+        elif isinstance(block.distribution, Gaussian):
+            family = families.Gaussian(mu=0.0, sigma=1.0, min_sigma=math.sqrt(block.distribution.min_variance))
+        else:
+            raise CircuitError(f"{self.circuit.label(block)}: only categorical and normal leaves are measured beside PyJuice")
         made = self.juice.inputs(variable, num_node_blocks=count, block_size=size, dist=family)
         self.holders[parameter] = made
-        self.layouts[parameter] = lambda flat: flat.reshape(block.nodes, -1).T
+        normal = isinstance(block.distribution, Gaussian)
+        self.layouts[parameter] = lambda flat: (_normal if normal else Tensor.t)(flat.reshape(block.nodes, -1))
         return made
 
     def product(self, block: ProductBlock) -> Any:
@@ -111,6 +116,13 @@ class _Construction:
         made = self.juice.summate(*children, num_node_blocks=count, block_size=size, edge_ids=ids)
         self.holders[parameter], self.layouts[parameter] = made, layout
         return made
+
+
+def _normal(values: Tensor) -> Tensor:
+    """Means and standard deviations ``[N, 2]`` → means and variances ``[2, N]``; counts of value, square and 1 → ``[3, N]``."""
+    if values.shape[1] == 2:
+        return torch.stack((values[:, 0], values[:, 1].square()))
+    return values.t().roll(1, 0)
 
 
 def _edges(block: SumBlock, count: int, size: int, child_size: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

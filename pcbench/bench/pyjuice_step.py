@@ -119,7 +119,7 @@ class Peer:
 
 
 def by_parameter(statistics: Statistics) -> dict[Parameter, Tensor]:
-    """Expected counts of each parameter of a circuit over finite variables, in the parameter's shape."""
+    """Expected counts of each parameter of a circuit, in its shape; of normal leaves flow, flow · value, and flow · value²."""
     out: dict[Parameter, Tensor] = {}
     program = statistics.program
     for table, counts in zip(program.sum_tables, statistics.weights, strict=True):
@@ -127,7 +127,7 @@ def by_parameter(statistics: Statistics) -> dict[Parameter, Tensor]:
             out[parameter] = table.choice.kernel.unpack(counts[row]).reshape(parameter.shape)
     for leaf, counts in zip(program.leaf_tables, statistics.leaves, strict=True):
         for row, parameter in enumerate(leaf.parameters):
-            out[parameter] = counts[row, :-1]
+            out[parameter] = counts[row] if leaf.categories is None else counts[row, :-1]
     return out
 
 

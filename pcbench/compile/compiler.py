@@ -94,7 +94,7 @@ def _on_gpu(program: Program, precision: str) -> Program:
     reason = "" if program.dtype == torch.float32 else "float64 programs run exactly, by PyTorch's own kernels"
     if not reason and importlib.util.find_spec("triton") is None:
         reason = "Triton is not installed"
-    reason = reason or why_not_fused(program.layers, program.sum_tables, program.leaf_tables) or ""
+    reason = reason or why_not_fused(program.layers, program.sum_tables) or ""
     fused = None
     if not reason:
         seen = {v for t in program.leaf_tables for v in t.variables.tolist()}

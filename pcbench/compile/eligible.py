@@ -29,7 +29,7 @@ def tensor_cores(program: Program) -> list[tuple[bool, str]]:
     elif program.dtype != torch.float32:
         reason = "float64 programs run exactly, by PyTorch's own kernels"
     else:
-        reason = why_not_fused(program.layers, tuple(_on_gpu(t) for t in program.sum_tables), program.leaf_tables)
+        reason = why_not_fused(program.layers, tuple(_on_gpu(t) for t in program.sum_tables))
     precision = "fast" if program.fused is None else program.fused.precision
     return [_of_layer(layer, reason, precision, lead) for layer in program.layers]
 

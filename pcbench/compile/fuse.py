@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import count
 
 import torch
 
@@ -33,11 +34,13 @@ class Fused:
         late_rows: those whose weights no launch of ``edges`` updates as it counts.
         late_weights: (first, past the last) weight of the tables of ``late_rows``.
         outputs: (first output column, node number, unit, nodes) of each root.
+        num_units: blocks with a value: those of the program, and leaves that a term of several leaf tables is made of.
         num_values, num_elements, num_ratios: nodes of all units, elements of all sums and products, and flows by value.
         num_scales: units, and terms with a scale of their own.
         widest: most nodes or elements of a block.
         precision: ``"fast"`` or ``"exact"``.
         variables: how many columns data must have; −1 when some of them have no leaf, so that kernels do not see them.
+        far: whether products keep log values that may lie any number of nats apart, as those of densities do.
     """
 
     layers: tuple[FusedLayer, ...]
@@ -48,6 +51,7 @@ class Fused:
     late_rows: tuple[FusedRows, ...]
     late_weights: tuple[int, int]
     outputs: tuple[tuple[int, int, int, int], ...]
+    num_units: int
     num_values: int
     num_elements: int
     num_ratios: int
@@ -55,6 +59,17 @@ class Fused:
     widest: int
     precision: str
     variables: int
+    far: bool
+
+    @property
+    def looked_up(self) -> bool:
+        """Whether there are tables of all leaves."""
+        return all(leaves.looked_up for leaves in self.leaves)
+
+    @property
+    def lookup_types(self) -> list[torch.dtype]:
+        """Of what is looked up of each leaf table."""
+        return [self.logs if leaves.looked_up else torch.float32 for leaves in self.leaves]
 
     @property
     def operands(self) -> torch.dtype:
@@ -63,17 +78,12 @@ class Fused:
 
     @property
     def logs(self) -> torch.dtype:
-        """Of log values and log probabilities relative to a scale, and of flows: those that matter are near zero."""
-        return torch.float16 if self.precision == "fast" else torch.float32
+        """Of log values and log probabilities relative to a scale, and of flows: those that matter are near zero, mostly."""
+        return torch.float16 if self.precision == "fast" and not self.far else torch.float32
 
 
-def why_not_fused(
-    layers: tuple[Layer, ...], sum_tables: tuple[SumTable, ...], leaf_tables: tuple[LeafTable, ...]
-) -> str | None:
+def why_not_fused(layers: tuple[Layer, ...], sum_tables: tuple[SumTable, ...]) -> str | None:
     """The first property of a program that the fused kernels have no form for; ``None`` when they take all of it."""
-    for t, leaf in enumerate(leaf_tables):
-        if leaf.categories is None:
-            return f"leaf table {t} ({leaf.distribution.name}) has no finite domain to look up"
     for layer in layers:
         where = f"{layer.kind} layer {layer.index}"
         if isinstance(layer, SumLayer):
@@ -85,8 +95,6 @@ def why_not_fused(
         terms = products(layer)
         if any(f.columns is not None or f.width != t.width for t in terms for f in t.factors):
             return f"{where} has products that pick single nodes of their children"
-        if len({f.table for t in terms for f in t.leaves}) > 1:
-            return f"{where} has leaves of several tables"
         if any(p.columns is not None for p in layer.pulls):
             return f"{where} feeds products that pick single nodes"
         if len({block for block, _ in layer.outputs}) < len(layer.outputs):
@@ -105,12 +113,15 @@ def fuse(
 ) -> Fused:
     """Address tables of layers for which :func:`why_not_fused` has nothing to say."""
     starts = weight_starts(sum_tables)
+    units = count(num_units)
     blocks = [
-        b for layer in sorted(layers, key=lambda layer: layer.level) for b in blocks_of(layer, starts, sum_tables, precision)
+        b
+        for layer in sorted(layers, key=lambda layer: layer.level)
+        for b in blocks_of(layer, starts, sum_tables, precision, units)
     ]
+    num_scales = num_units = next(units)
     blocks = without_shared_leaves(blocks)
     num_values, num_elements, num_ratios = renumber(blocks)
-    num_scales = num_units
     for block in blocks:
         if block.many:
             for term in block.terms:
@@ -135,6 +146,7 @@ def fuse(
         rows_of(sum_tables, starts, sorted(late), device),
         (late_at[0][0], late_at[-1][1]) if late_at else (0, 0),
         tuple((b.column, b.node, b.unit, b.nodes) for b in blocks if b.column >= 0),
+        num_units,
         num_values,
         num_elements,
         num_ratios,
@@ -142,6 +154,7 @@ def fuse(
         max(max(b.nodes, b.elements) for b in blocks),
         precision,
         variables,
+        any(leaf_tables[b.leaf_table].categories is None for b in blocks if not b.is_sum and b.leaf_table is not None),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
@@ -110,11 +111,18 @@ def seen_parts(support: Tensor | None, terms: int) -> tuple[int, Tensor | None]:
     return 1, None
 
 
-def blocks_of(layer: Layer, starts: list[int], tables: tuple[SumTable, ...], precision: str) -> Iterator[FusedBlock]:
-    """The blocks of a layer, without their pulls."""
+def blocks_of(
+    layer: Layer, starts: list[int], tables: tuple[SumTable, ...], precision: str, units: Iterator[int]
+) -> Iterator[FusedBlock]:
+    """The blocks of a layer, without their pulls.
+
+    A launch looks leaves of one table up; those of others get a block, and one of the ``units``, of their own.
+    """
     assert isinstance(layer, InputLayer | ProductLayer | SumLayer)
     terms, groups = products(layer), len(layer.blocks)
     parts, seen = 1, None
+    uses_of = Counter(f.table for t in terms for f in t.leaves)
+    leaf_table = max(uses_of, key=lambda table: (uses_of[table], -table), default=None)
     if isinstance(layer, SumLayer):
         parts, seen = seen_parts(tables[layer.table].choice.kernel.support(), len(terms))
     held = [[FusedTerm([], [], [layer.unit + g] * parts) for _ in terms] for g in range(groups)]
@@ -124,9 +132,13 @@ def blocks_of(layer: Layer, starts: list[int], tables: tuple[SumTable, ...], pre
                 held[g][t].factors.append(unit)
         for leaf in term.leaves:
             for g in range(groups):
-                held[g][t].uses.append(leaf.first_use + g)
+                if leaf.table == leaf_table:
+                    held[g][t].uses.append(leaf.first_use + g)
+                else:
+                    unit = next(units)
+                    held[g][t].factors.append(unit)
+                    yield _leaf(leaf.table, leaf.first_use + g, term.width, unit, NARROW[precision])
     columns = dict(layer.outputs)
-    leaf_table = min((f.table for t in terms for f in t.leaves), default=None)
     is_sum = isinstance(layer, SumLayer)
     table = layer.table if isinstance(layer, SumLayer) else -1
     sets = numbers(layer.parameters) if isinstance(layer, SumLayer) else [0] * groups
@@ -148,6 +160,11 @@ def blocks_of(layer: Layer, starts: list[int], tables: tuple[SumTable, ...], pre
             parts,
             seen,
         )
+
+
+def _leaf(table: int, use: int, nodes: int, unit: int, most: int) -> FusedBlock:
+    """A vector of leaves with a value of its own."""
+    return FusedBlock(False, nodes, nodes, table, unit, [FusedTerm([], [use], [unit])], -1, -1, 0, 0, 0, most, [])
 
 
 def numbers(rows: Rows) -> list[int]:

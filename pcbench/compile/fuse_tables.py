@@ -151,13 +151,13 @@ class Tables:
             lambda slot: held[slot][1] * held[slot][0].width * held[slot][0].parts,
             lambda slot: held[slot][0].elements,
         )
-        assert table.categories is not None and len(sets) == len(table.parameters)
+        assert len(sets) == len(table.parameters)
         source = torch.tensor([use for _, _, use in held])
         trains = torch.ones(len(sets), dtype=torch.int32) if table.trainable is None else table.trainable.cpu().to(torch.int32)
         return FusedLeaves(
             table=t,
             nodes=table.nodes,
-            categories=table.categories,
+            categories=table.categories or 0,
             variables=table.variables.cpu()[source].to(self._device),
             owners=table.rows.cpu()[source].to(self._device),
             source=source.to(self._device),

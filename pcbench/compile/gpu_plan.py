@@ -26,7 +26,7 @@ def gpu_plan(circuit: Circuit, precision: str) -> GpuPlan:
     """The plan of a float32 program; its address tables lie in main memory."""
     grouping = Grouping(circuit, lower(circuit), "cuda")
     tables = (grouping.layers, grouping.sum_tables, grouping.leaf_tables)
-    if (reason := why_not_fused(*tables)) is not None:
+    if (reason := why_not_fused(*tables[:2])) is not None:
         return GpuPlan(grouping.layers, None, reason)
     seen = {v for t in grouping.leaf_tables for v in t.variables.tolist()}
     columns = len(circuit.variables) if len(seen) == len(circuit.variables) else -1

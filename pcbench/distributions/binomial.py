@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -48,9 +49,8 @@ class Binomial(Distribution):
 
     def _log_choose(self, x: Tensor) -> Tensor:
         """log C(trials, x), computed in float64."""
-        n = torch.as_tensor(float(self.trials), dtype=torch.float64, device=x.device)
-        xd = x.double()
-        return (torch.lgamma(n + 1) - torch.lgamma(xd + 1) - torch.lgamma(n - xd + 1)).to(x.dtype)
+        n, xd = self.trials, x.double()
+        return (math.lgamma(n + 1) - torch.lgamma(xd + 1) - torch.lgamma(n - xd + 1)).to(x.dtype)
 
     def sufficient(self, values: Tensor) -> Tensor:
         return values.unsqueeze(-1)

@@ -8,7 +8,7 @@ Flags and log-likelihoods come to the CPU together, once a pass or a step, so th
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,14 +18,14 @@ from torch import Tensor
 
 from ..compile import Program
 from .evidence import Batch, Evidence
+from .fused_leaves import compute_densities, count_leaves, lay_out_codes, lookups_of, samples_of, sort_all
 from .graphs import beside
 from .model import Parameters
 from .statistics import Statistics
 from .workspace import Workspace
 
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
-    from pcbench_kernels.fused import FusedLeaves
-    from pcbench_kernels.gpu import Pass, Samples
+    from pcbench_kernels.gpu import Pass
 
 #: What may go wrong in a pass, each with a flag: mass was lost to underflow, a value is no category, a count is not finite.
 #: The last flag is the launches' own: with it, no parameter changes.
@@ -42,6 +42,7 @@ class FusedBatch:
         codes: int32 ``[slots, B]`` of each leaf table, rows of its lookup table.
         data: ``[B, V]`` on the GPU, from which the upward pass has yet to make the codes; ``None``: they are there.
         seen: bytes ``[B, V]``, 0 where a value of ``data`` is missing; ``None``: none is.
+        reals, known: float64 and bytes ``[V, B]``, the same for leaves that have no table; ``None``: there are none.
     """
 
     size: int
@@ -49,12 +50,14 @@ class FusedBatch:
     codes: tuple[Tensor, ...]
     data: Tensor | None
     seen: Tensor | None = None
+    reals: Tensor | None = None
+    known: Tensor | None = None
 
     @property
     def kind(self) -> Hashable:
         """What a captured graph has baked in beside the size: how data and mask are read."""
         seen = None if self.seen is None else self.seen.stride()
-        return None if self.data is None else self.data.dtype, seen
+        return None if self.data is None else self.data.dtype, seen, self.known is None
 
 
 @dataclass(eq=False)
@@ -78,7 +81,7 @@ class FusedPass:
     def addresses(self) -> tuple[int, ...]:
         """Where the parameters lie."""
         p = self.parameters
-        return tuple(t.data_ptr() for t in (p.flat, p.operands, *p.gathered))
+        return tuple(t.data_ptr() for t in (p.flat, p.operands, *p.leaves, *p.gathered))
 
     @property
     def likelihood(self) -> Tensor:
@@ -132,6 +135,11 @@ def flags(workspace: Workspace, device: torch.device) -> Tensor:
     return workspace.get("flags", (4,), torch.int32, device)
 
 
+def fused_answers(program: Program, evidence: Evidence | None = None) -> bool:
+    """Whether fused passes may answer more than likelihoods and counts: all leaves have tables, and evidence is not soft."""
+    return program.fused is not None and program.fused.looked_up and not (evidence is not None and evidence.soft)
+
+
 def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> FusedBatch | None:
     """Evidence laid out for the fused passes, or ``None`` when this program or evidence needs the others.
 
@@ -144,7 +152,7 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> F
         workspace.get(f"codes{t}", (len(leaves.source), len(values)), torch.int32, device)
         for t, leaves in enumerate(program.fused.leaves)
     )
-    if _plain(evidence, program.fused.variables):
+    if program.fused.looked_up and _plain(evidence, program.fused.variables):
         data = workspace.get("data", tuple(values.shape), values.dtype, device)
         data.copy_(values)
         seen = None
@@ -154,10 +162,18 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> F
             seen = held.expand(values.shape)
         return FusedBatch(len(values), evidence, codes, data, seen)
     laid_out = Batch.of(program, evidence)
-    for held, code, leaves in zip(codes, laid_out.codes, program.fused.leaves, strict=True):
-        assert code is not None
-        held.copy_(code[leaves.source])
-    return FusedBatch(len(values), evidence, codes, None)
+    for into, code, leaves in zip(codes, laid_out.codes, program.fused.leaves, strict=True):
+        if code is not None:
+            into.copy_(code[leaves.source])
+    if program.fused.looked_up:
+        return FusedBatch(len(values), evidence, codes, None)
+    shape, known = tuple(laid_out.values.shape), None
+    if laid_out.observed is not None:
+        known = workspace.get("known", shape, torch.uint8, device)
+        known.copy_(laid_out.observed)
+    reals = workspace.get("reals", shape, torch.float64, device)
+    reals.copy_(laid_out.values)
+    return FusedBatch(len(values), evidence, codes, None, None, reals, known)
 
 
 def _plain(evidence: Evidence, columns: int) -> bool:
@@ -201,19 +217,10 @@ def new_pass(
 
 
 def begin(up: FusedPass) -> None:
-    """The launches ahead of all layers: flags and codes."""
-    lay_out_codes(up.program, up.batch, up.flags)
-
-
-def lay_out_codes(program: Program, batch: FusedBatch, raised: Tensor) -> None:
-    """Lowers all flags, and makes codes of data that are not made yet."""
-    from pcbench_kernels.gpu import encode_data
-
-    assert program.fused is not None
-    raised.zero_()
-    if batch.data is not None:
-        for codes, leaves in zip(batch.codes, program.fused.leaves, strict=True):
-            encode_data(batch.data, batch.seen, leaves, codes, raised[OUTSIDE:])
+    """The launches ahead of all layers: flags, and what the leaves look up."""
+    up.flags.zero_()
+    lay_out_codes(up.program, up.batch, up.flags[OUTSIDE:])
+    compute_densities(up.program, up.parameters, up.batch, up.buffers.lookups)
 
 
 def climb(up: FusedPass, first: int, last: int | None) -> None:
@@ -239,23 +246,22 @@ def report_flags(up: FusedPass) -> None:
 
 def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     """Add the batch's expected counts to ``statistics``; their number of rows and log-likelihood are the caller's."""
-    from pcbench_kernels.gpu import count_categories, count_edges
+    from pcbench_kernels.gpu import count_edges
 
-    fused, p = up.program.fused, up.buffers
+    program, fused, p = up.program, up.program.fused, up.buffers
     assert fused is not None
     fresh = statistics.rows == 0
-    samples = [samples_of(up, leaves) for leaves in fused.leaves]
+    samples = samples_of(program, up.batch.size, up.workspace)
 
     def work() -> None:
         if fresh:
             for table in fused.shared:  # the others are written
                 statistics.weights[table].zero_()
-        with beside(up.program.device, lambda: sort_all(up, samples)):
+        with beside(program.device, lambda: sort_all(program, p, samples)):
             flow_down(up)
             for edges in fused.edges:
                 count_edges(p, edges, statistics.flat, 0, fresh)
-        for leaves, found in zip(fused.leaves, samples, strict=True):
-            count_categories(p, leaves, found, statistics.leaves[leaves.table], fresh)
+        count_leaves(program, p, up.batch, samples, statistics, fresh, up.workspace)
 
     run(up, ("down", fresh, up.seeded), work, statistics.flat, *statistics.leaves)
 
@@ -269,32 +275,6 @@ def flow_down(up: FusedPass) -> None:
         up.buffers.seeds.copy_(torch.isfinite(up.likelihood))
     for layer in reversed(up.program.fused.layers):
         flow_through(up.buffers, layer)
-
-
-def sort_all(up: FusedPass, samples: Sequence[Samples]) -> None:
-    """The launches that bring the samples of each leaf table into the order of their categories; they need codes only."""
-    from pcbench_kernels.gpu import sort
-
-    assert up.program.fused is not None
-    for leaves, found in zip(up.program.fused.leaves, samples, strict=True):
-        sort(up.buffers, leaves, found)
-
-
-def samples_of(up: FusedPass, leaves: FusedLeaves) -> Samples:
-    """Memory for the samples of a leaf table in the order of their categories."""
-    from pcbench_kernels.gpu import FEW_PARTS, Samples, parts_of
-
-    def get(name: str, shape: tuple[int, ...], kind: torch.dtype) -> Tensor:
-        return up.workspace.get(f"{name}{leaves.table}", shape, kind, up.program.device)
-
-    parts = parts_of(leaves, up.batch.size)
-    masses = get("masses", (leaves.runs, parts, leaves.nodes), torch.float32)
-    return Samples(
-        get("places", (len(leaves.source) * up.batch.size,), torch.int64),
-        get("bounds", (leaves.runs, leaves.categories + 2), torch.int32),
-        masses,
-        masses if parts <= FEW_PARTS else get("total masses", (leaves.runs, 1, leaves.nodes), torch.float32),
-    )
 
 
 def run(up: FusedPass, what: Hashable, work: Callable[[], None], *more: Tensor) -> None:
@@ -325,7 +305,7 @@ def _buffers(
         workspace.get("seeds", (size, program.circuit.num_outputs), program.dtype, device),
         parameters.flat,
         parameters.operands,
-        parameters.gathered,
+        lookups_of(program, parameters, size, workspace),
         batch.codes,
         flags(workspace, device)[SUSPECT:],
         downward or keep,

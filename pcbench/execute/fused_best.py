@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..compile import Program, weight_starts
 from .evidence import Evidence
-from .fused import OUTSIDE, FusedBatch, flags, fused_batch, lay_out_codes
+from .fused import OUTSIDE, FusedBatch, flags, fused_batch
+from .fused_leaves import lay_out_codes
 from .fused_topdown import Wanted, empty_samples, leave_out, plan_of, root_of
 from .leaves import write_logs
 from .model import Parameters
@@ -42,9 +43,7 @@ def bytes_of_trees(program: Program) -> int:
     fused = program.fused
     assert fused is not None
     slots = sum(len(leaves.variables) for leaves in fused.leaves)
-    return (
-        4 * (fused.num_values + fused.num_elements) + 16 * program.num_units + 8 * slots + 17 * len(program.circuit.variables)
-    )
+    return 4 * (fused.num_values + fused.num_elements) + 16 * fused.num_units + 8 * slots + 17 * len(program.circuit.variables)
 
 
 def fused_explain(
@@ -95,7 +94,8 @@ def _launch(
     likelihood = report[:-1].view(batch.size, -1)
 
     def work() -> None:
-        lay_out_codes(program, batch, raised)
+        raised.zero_()
+        lay_out_codes(program, batch, raised[OUTSIDE:])
         for layer, longest in zip(fused.layers, most, strict=True):
             best_of(p, layer, longest)
         for first, node, root, nodes in fused.outputs:
@@ -126,14 +126,14 @@ def _trees(program: Program, parameters: Parameters, batch: FusedBatch, workspac
         size,
         flat("best values", size * fused.num_values),
         flat("best elements", size * fused.num_elements),
-        flat("best scales", program.num_units, size, kind=torch.float64),
-        flat("best peaks", program.num_units, size),
+        flat("best scales", fused.num_units, size, kind=torch.float64),
+        flat("best peaks", fused.num_units, size),
         parameters.flat,
         logs,
         lookups,
         modes,
         batch.codes,
-        flat("active", program.num_units, size, kind=torch.int32),
+        flat("active", fused.num_units, size, kind=torch.int32),
         tuple(flat(f"chosen{leaves.table}", len(leaves.variables), size, kind=torch.int32) for leaves in fused.leaves),
     )
 

@@ -68,7 +68,7 @@ def plan_of(program: Program) -> Plan:
         return found
     fused, circuit = program.fused, program.circuit
     assert fused is not None
-    places = torch.zeros(program.num_units, dtype=torch.int64)
+    places = torch.zeros(fused.num_units, dtype=torch.int64)
     for layer in program.layers:
         blocks = layer.blocks  # type: ignore[attr-defined]  # every kind of layer has some
         places[layer.unit : layer.unit + len(blocks)] = torch.tensor([circuit.index[b] for b in blocks])
@@ -105,7 +105,7 @@ def bytes_of_sample(program: Program) -> int:
     fused = program.fused
     assert fused is not None
     slots = sum(len(leaves.variables) for leaves in fused.leaves)
-    return 4 * (program.num_units + slots) + 8 * len(program.circuit.variables) + 12
+    return 4 * (fused.num_units + slots) + 8 * len(program.circuit.variables) + 12
 
 
 def empty_samples(program: Program, count: int) -> Tensor:
@@ -251,7 +251,7 @@ def _draws(program: Program, parameters: Parameters, up: FusedPass | None, wante
     fused, plan, size, device = program.fused, plan_of(program), wanted.size, program.device
     assert fused is not None
     slots = [(leaves.table, len(leaves.variables)) for leaves in fused.leaves]
-    active = workspace.get("active", (program.num_units, size), torch.int32, device)
+    active = workspace.get("active", (fused.num_units, size), torch.int32, device)
     told = workspace.get("told", (4,), torch.int64, device)
     nothing = told.view(torch.float64)  # stands for what a sample from the prior does not read
     return Draws(

@@ -23,9 +23,8 @@ from .fused import (
     flow_down,
     new_pass,
     report_flags,
-    samples_of,
-    sort_all,
 )
+from .fused_leaves import learn_leaves, samples_of, sort_all
 from .graphs import beside
 from .model import Parameters
 from .stamps import Stamps
@@ -37,7 +36,7 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
 
 def updates_alone(program: Program) -> bool:
     """Whether the launches of a step update every parameter."""
-    return program.fused is not None and all(leaves.learns for leaves in program.fused.leaves)
+    return program.fused is not None
 
 
 def _places(*several: Parameters) -> tuple[int, ...]:
@@ -73,7 +72,7 @@ class FusedStep:
         self.up = new_pass(program, old, batch, workspace, downward=True)
         self._new, self._number, self._short = new, next(_numbers), len(program.fused.layers) <= SHORT
         self._in_place = _places(old) == _places(new)
-        self._samples = [samples_of(self.up, leaves) for leaves in program.fused.leaves]
+        self._samples = samples_of(program, batch.size, workspace)
         base, end = program.fused.late_weights
         self._base = base
         self._counts = workspace.get("late counts", (end - base,), torch.float32, program.device)
@@ -108,7 +107,8 @@ class FusedStep:
 
     def _sorted(self, *works: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
         """``works``, while samples are sorted; ``then`` what needs them in order."""
-        with beside(self.up.program.device, lambda: sort_all(self.up, self._samples)):
+        program, p = self.up.program, self.up.buffers
+        with beside(program.device, lambda: sort_all(program, p, self._samples)):
             for work in works:
                 work()
         then()
@@ -150,16 +150,10 @@ class FusedStep:
             maximise_sums(p.weights, counts, base, rows, new.flat, rounded, self._update)
 
     def _learn_leaves(self) -> None:
-        from pcbench_kernels.gpu import add_up, learn_categories
-
-        fused, p, old, new = self.up.program.fused, self.up.buffers, self.up.parameters, self._new
-        assert fused is not None
-        for leaves, found in zip(fused.leaves, self._samples, strict=True):
-            t = leaves.table
-            add_up(p, leaves, found)
-            learn_categories(p, leaves, found, old.leaves[t], new.leaves[t], new.gathered[t], self._update)
-        report_flags(self.up)
-        self._host.copy_(self.up.report, non_blocking=True)  # within the graph: a copy of its own would start later
+        up = self.up
+        learn_leaves(up.program, up.buffers, up.batch, self._samples, up.parameters, self._new, self._update, up.workspace)
+        report_flags(up)
+        self._host.copy_(up.report, non_blocking=True)  # within the graph: a copy of its own would start later
 
 
 def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> FusedStep:

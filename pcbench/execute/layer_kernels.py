@@ -63,7 +63,7 @@ def layer_launches(plan: GpuPlan, layer: int, precision: str, capability: int, b
     fused = plan.fused
     assert fused is not None
     launches, edges = _of_layer(plan, layer)
-    p = stand_in(batch, fused.operands, fused.logs, precision, len(fused.leaves))
+    p = stand_in(batch, fused.operands, fused.logs, precision, fused.lookup_types)
     single = torch.empty(16, device="meta")
     rounded = None if precision == "exact" else p.operands
     told = Update(single, p.suspect, p.suspect, 1e-30)

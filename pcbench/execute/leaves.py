@@ -45,6 +45,11 @@ def empty_table(table: LeafTable, like: Tensor) -> Tensor:
     return like.new_empty(len(table.parameters), table.categories + 1, table.nodes)
 
 
+def gathered_table(table: LeafTable, like: Tensor) -> Tensor:
+    """What fused kernels look up of a leaf table ``[P, C+1, N]``, uninitialised; empty where the domain is not finite."""
+    return like.new_empty(0) if table.categories is None else empty_table(table, like)
+
+
 def empty_leaves(program: Program, index: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Uninitialised parameters ``[P, S, N]``, log table and mass table (each ``[P, C+1, N]``, or ``None`` when not kept).
 

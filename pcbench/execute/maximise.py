@@ -58,7 +58,7 @@ def maximise(
         table = program.leaf_tables[t]
         logs, masses = out.lookups.held(t), out.masses[t]
         _update_leaves(table, old.leaves[t], statistics.leaves[t], step_size, pseudocount, out.leaves[t], logs, masses)
-        if out.gathered:
+        if out.gathered and table.categories is not None:
             write_logs(table, out.leaves[t], out.gathered[t])
     return new
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..circuit import Circuit, Parameter, SumBlock, check_weights, initial_values
 from ..compile import Program, compile, weight_starts
 from ..errors import CircuitError, ParameterError, hinted
-from .leaves import LogTables, empty_leaves, empty_table, write_logs, write_masses
+from .leaves import LogTables, empty_leaves, gathered_table, write_logs, write_masses
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Parameters:
         lookups: for each leaf table over a finite domain, log probabilities ``[P, C+1, N]``; the last row is 0: « missing ».
         masses: for each leaf table that linear passes look up, probabilities ``[P, C+1, N]``; the last row is 1: « missing ».
         gathered: for each leaf table of a fused program, ``lookups`` as its kernels read them: in float16 where matrix
-            products are fast.
+            products are fast; empty where the domain is not finite.
     """
 
     weights: tuple[Tensor, ...]
@@ -49,7 +49,7 @@ class Parameters:
         gathered: tuple[Tensor, ...] = ()
         if program.fused is not None:
             like = torch.empty(0, dtype=program.fused.logs, device=program.device)
-            gathered = tuple(empty_table(table, like) for table in program.leaf_tables)
+            gathered = tuple(gathered_table(table, like) for table in program.leaf_tables)
         lookups = LogTables(program.leaf_tables, inside, logs)
         return cls(tuple(weights), inside, lookups, flat, operands, masses, gathered)
 
@@ -62,7 +62,7 @@ class Parameters:
         """Fill whatever is looked up of a leaf table, from its parameters."""
         layout, leaves = program.leaf_tables[table], self.leaves[table]
         for out in (self.lookups.held(table), self.gathered[table] if self.gathered else None):
-            if out is not None:
+            if out is not None and layout.categories is not None:
                 write_logs(layout, leaves, out)
         if (masses := self.masses[table]) is not None:
             write_masses(layout, leaves, masses)

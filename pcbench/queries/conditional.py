@@ -21,6 +21,7 @@ from ..execute import (
     Workspace,
     bytes_of_flows,
     downward,
+    fused_answers,
     fused_posteriors,
     lent_workspace,
     small_enough_to_pin,
@@ -85,7 +86,7 @@ def conditional(
     with torch.no_grad():
         uses = _uses(model)
         columns = sorted({v.index for v in wanted if uses[v.index]})
-        if columns and model.program.fused is not None and not evidence.soft:
+        if columns and fused_answers(model.program, evidence):
             parts = _fused(model, evidence, columns, batch_size, output)
             again = _Again(model, evidence, columns, batch_size, output)
             return {v.name: Posterior(v, partial(again.components, v), parts.get(v.index)) for v in wanted}

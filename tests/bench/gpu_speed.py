@@ -20,6 +20,7 @@ import torch
 import pcbench
 from pcbench import Circuit, Model
 from pcbench.bench import cases
+from pcbench.bench.check import counts
 from pcbench.bench.limits import ANCHOR_MS, Size
 from pcbench.bench.measure import Trainer, timed
 from pcbench.bench.names import DEFAULT
@@ -40,8 +41,7 @@ def check(model: Model, data: torch.Tensor, exact: pcbench.Program) -> dict[str,
     out = {"fast": _off([forward(model, few)], [truth]), "exact": _off([forward(other, few)], [truth])}
     one, _ = expectation(model, some)
     two, _ = expectation(other, some)
-    out["counts"] = _off(one.weights, two.weights)
-    out["leaf counts"] = _off([c[:, :-1] for c in one.leaves], [c[:, :-1] for c in two.leaves])
+    out["counts"] = _off(counts(one), counts(two))
     del one, two
     one_new, two_new = (em_step(m, some, 1.0, 0.001).model.parameters for m in (model, other))
     out["weights"], out["leaves"] = _off(one_new.weights, two_new.weights), _off(one_new.leaves, two_new.leaves)

@@ -16,7 +16,7 @@ import torch
 import pcbench
 from pcbench import Circuit, Variables, structures
 from pcbench.compile.fuse import Fused, fuse
-from pcbench_kernels.gpu import Draws, Samples, Trees, Update, down, leafwise, mixtures, topdown, trees, up, update
+from pcbench_kernels.gpu import Draws, Samples, Trees, Update, computed, down, leafwise, mixtures, topdown, trees, up, update
 from pcbench_kernels.gpu.recorded import Launch, recording, stand_in
 
 BATCH = 512
@@ -25,6 +25,7 @@ CIRCUITS: dict[str, Circuit] = {
     "hclt": structures.hclt(latents=256, variables=Variables.finite(4, 256), tree=[-1, 0, 1, 2]),
     "pd": structures.poon_domingos(64, (4, 4), split_interval=1, max_splits=4, variables=Variables.finite(16, 16)),
     "hmm": structures.hmm(latents=1024, variables=Variables.finite(3, 512)),
+    "normal": structures.hclt(latents=256, variables=Variables.real(4), tree=[-1, 0, 1, 2]),
 }
 
 
@@ -39,6 +40,8 @@ def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
         tables = (program.layers, program.sum_tables, program.leaf_tables)
         plan = fuse(*tables, program.num_units, precision, program.device, len(circuit.variables))
         _step(plan)
+        if not plan.looked_up:
+            return found
         for prior, whole in ((False, 2048), (True, 2048), (False, 64)):
             with patch.object(topdown, "WHOLE", whole):
                 _draw(plan, prior)
@@ -50,7 +53,7 @@ def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
 
 
 def _step(plan: Fused) -> None:
-    p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, len(plan.leaves))
+    p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, plan.lookup_types)
     single, flag, logs, operands = torch.empty(16, device="meta"), p.suspect, p.flows, p.operands
     told = Update(single, flag, flag, 1e-30)
     for layer in plan.layers:
@@ -64,7 +67,13 @@ def _step(plan: Fused) -> None:
             down.count_edges(p, edges, single, 0, True)
     for rows in plan.late_rows:
         update.maximise_sums(single, single, 0, rows, single, None if plan.precision == "exact" else operands, told)
+    reals, columns = torch.empty(16, BATCH, dtype=torch.float64, device="meta"), torch.empty(2, 16, device="meta")
+    update.replace_parameters(single, flag, single, columns[None])
     for leaves in plan.leaves:
+        if not leaves.looked_up:
+            computed.normal(reals, None, leaves, single, single)
+            computed.weigh(p, leaves, reals[..., None].expand(-1, -1, 3), reals.view(1, 1, 16, BATCH))
+            continue
         masses = torch.empty(1, leafwise.parts_of(leaves, BATCH), 1, device="meta")
         samples = Samples(torch.empty(16, dtype=torch.int64, device="meta"), flag, masses, masses)
         if leaves.most * BATCH <= leafwise.SORTED:
@@ -76,7 +85,7 @@ def _step(plan: Fused) -> None:
 
 
 def _draw(plan: Fused, prior: bool) -> None:
-    p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, len(plan.leaves))
+    p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, plan.lookup_types)
     long, flag = torch.empty(16, dtype=torch.int64, device="meta"), p.suspect
     many = len(plan.leaves)
     d = Draws(
@@ -93,7 +102,7 @@ def _draw(plan: Fused, prior: bool) -> None:
 
 
 def _explain(plan: Fused) -> None:
-    p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, len(plan.leaves))
+    p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, plan.lookup_types)
     single, flag, many = torch.empty(16, device="meta"), p.suspect, len(plan.leaves)
     held = Trees(
         BATCH, single, single, p.scales, single, single, single, (single,) * many, (flag,) * many, p.codes, flag, (flag,) * many

@@ -1,7 +1,7 @@
 """Every structure, family and tying of the conformance tests on a real GPU, against the CPU: ``python -m tests.gpu.on_gpu``.
 
-Likelihoods, expected counts, updates, samples, best trees, conditionals, gradients; prints each failure, and exits with their
-number.
+Likelihoods, expected counts, updates, steps in place, samples, best trees, conditionals, gradients; prints each failure, and
+exits with their number.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 import pcbench
 from pcbench import Model, conditional, log_likelihood, mpe, sample
 from pcbench.bench import query_check
-from pcbench.execute import expectation, maximise
+from pcbench.execute import Workspace, em_step, expectation, maximise
 from pcbench.nn import CircuitModule
 
 from ..conformance.cases import CASES, Case
@@ -42,6 +42,18 @@ def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[]
         one, two = expectation(on_gpu, evidence)[0], expectation(on_cpu, evidence)[0]
         moved, still = maximise(on_gpu, one, 0.5, 0.1).values(), maximise(on_cpu, two, 0.5, 0.1).values()
         return max(off(moved[p], still[p]) for p in still)
+
+    def steps() -> float:
+        """In place, by captured graphs from the third on, against steps that leave each model as it was.
+
+        The same bits where kernels of our own run; but several of them may add to what is shared, in any order."""
+        elsewhere, here, space = on_gpu, on_gpu.clone(), Workspace()
+        for _ in range(4):
+            elsewhere = em_step(elsewhere, evidence, 0.5, 0.1).model
+            here = em_step(here, evidence, 0.5, 0.1, space, recycle=here).model
+        moved, still = here.values(), elsewhere.values()
+        own = on_gpu.program.fused is not None and case.tying == "free"
+        return max(float(not torch.equal(moved[p], still[p])) if own else off(moved[p], still[p]) for p in still)
 
     def samples() -> float:
         one, two = sample(on_gpu, evidence=possible, seed=3), sample(on_cpu, evidence=possible, seed=3)
@@ -72,7 +84,7 @@ def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[]
         one, two = ([p.grad for p in module.parameters()] for module in modules)
         return max(off(g, h) for g, h in zip(one, two, strict=True) if g is not None and h is not None)
 
-    return {f.__name__: f for f in (likelihood, counts, samples, best, posteriors, gradients)}
+    return {f.__name__: f for f in (likelihood, counts, steps, samples, best, posteriors, gradients)}
 
 
 class Tally:

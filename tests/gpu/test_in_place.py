@@ -25,7 +25,7 @@ def identical(one: list[torch.Tensor], two: list[torch.Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
-@pytest.mark.parametrize("name", ["hclt", "hmm, tied", "rat", "pd, holes"])
+@pytest.mark.parametrize("name", ["hclt", "hmm, tied", "rat", "pd, holes", "normal", "mixed"])
 def test_new_parameters_take_the_place_of_the_old(name: str) -> None:
     model, _ = pair(name)
     evidence, space = rows(model.circuit, 19, True), Workspace()

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import pcbench
-from pcbench import Circuit, Gaussian, InputBlock, ProductBlock, SumBlock, Variables
+from pcbench import Categorical, Circuit, InputBlock, ProductBlock, SumBlock, Variables
 
 
 def compiled(circuit: Circuit, folder: Path, layer: int, target: int, precision: str = "fast") -> list[dict[str, Any]]:
@@ -45,7 +46,8 @@ def test_each_pass_of_a_sum_layer_uses_tensor_cores(tmp_path: Path) -> None:
 
 
 def test_what_triton_does_not_compile_is_said(tmp_path: Path) -> None:
-    names = Variables.real(2)
-    leaves = [InputBlock(v, Gaussian(), 4) for v in names]
-    (told,) = compiled(Circuit([SumBlock([ProductBlock(leaves)], 1)], variables=names), tmp_path, 0, 90)
-    assert "Triton compiles nothing for it: leaf table 0 (gaussian) has no finite domain" in told["error"]
+    variables = Variables.finite(2, 3)
+    pairs = torch.cartesian_prod(torch.arange(4), torch.arange(4))
+    product = ProductBlock([InputBlock(v, Categorical(3), 4) for v in variables], pairs)
+    (told,) = compiled(Circuit(SumBlock([product]), variables), tmp_path, 0, 90)
+    assert "Triton compiles nothing for it: input layer 0 feeds products that pick single nodes" in told["error"]

@@ -19,8 +19,8 @@ class Bernoulli:
 
 
 class Gaussian:
-    def __init__(self, min_sigma: float = 0.01) -> None:
-        self.min_sigma = min_sigma
+    def __init__(self, mu: float | None = None, sigma: float | None = None, min_sigma: float = 0.01) -> None:
+        self.mu, self.sigma, self.min_sigma = mu, sigma, min_sigma
 
 
 class DiscreteLogistic:

@@ -1,5 +1,6 @@
 """Triton kernels, and how they are launched: a fused layer a launch. Nothing else in the project imports triton."""
 
+from .computed import moment_parts, normal, weigh
 from .dense import DenseSumOnGpu
 from .down import count_edges, flow_through
 from .launching import rehearsal
@@ -9,7 +10,7 @@ from .tiles import PRECISIONS, Pass, Update
 from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, max_plus, runs_of, start
 from .trees import Trees, best_of, explain_leaves, start_at, walk_down
 from .up import value_of
-from .update import hold, learn_edges, maximise_categorical, maximise_sums
+from .update import hold, learn_edges, maximise_categorical, maximise_sums, replace_parameters
 
 __all__ = [
     "FEW_PARTS",
@@ -37,12 +38,16 @@ __all__ = [
     "max_plus",
     "maximise_categorical",
     "maximise_sums",
+    "moment_parts",
+    "normal",
     "parts_of",
     "rehearsal",
+    "replace_parameters",
     "runs_of",
     "sort",
     "start",
     "start_at",
     "value_of",
     "walk_down",
+    "weigh",
 ]

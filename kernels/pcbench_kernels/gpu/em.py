@@ -137,6 +137,7 @@ def leaf_em(
     NODES,
     SIZE,
     PARTS,
+    few,
     least,
     BC: tl.constexpr,
     BN: tl.constexpr,
@@ -162,7 +163,7 @@ def leaf_em(
     mass = tl.zeros((BN,), tl.float32)
     for part in range(PARTS):
         mass += tl.load(masses + (held * PARTS + part) * NODES + n, mask=n_in, other=0.0)
-    count = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN, BQ, ALIGNED)
+    count = category_flows(flows, places, tl.load(run_start + run) * B, low, high, few, n, n_in, BC, BN, BQ, ALIGNED)
     flag_if_wrong(mass, wrong)
     mass += pseudocount
     knows = (mass >= least) & (mass < float("inf")) & learns
@@ -271,3 +272,14 @@ def categorical_em(
     tl.store(out + kept + c * NODES + n[None, :], new, mask=mask)
     logs = tl.where(c < SIZE, tl.log(new), 0.0)
     tl.store(table + held + c * NODES + n[None, :], logs.to(table.dtype.element_ty), mask=(c <= SIZE) & n_in[None, :])
+
+
+@triton.jit
+def take_over(fresh, learns, old, out, COUNT, NODES, SIZE, BLOCK: tl.constexpr):
+    """``out[p, s, n]``: ``fresh`` where node ``n`` of set ``p`` ``learns``, otherwise ``old``; ``SIZE`` numbers are a set's."""
+    i = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)).to(tl.int64)
+    there = i < COUNT
+    node = i // SIZE * NODES + i % NODES
+    new = tl.load(learns + node, mask=there, other=0) != 0
+    value = tl.where(new, tl.load(fresh + i, mask=there, other=0.0), tl.load(old + i, mask=there, other=0.0))
+    tl.store(out + i, value, mask=there)

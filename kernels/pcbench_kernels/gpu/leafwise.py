@@ -19,6 +19,8 @@ from .tiles import FILL, Pass, Update, power
 SORTED = 2048
 #: Samples whose flows one program adds up: at most, and at least where that keeps more of the chip busy.
 PART, LEAST_PART = 1024, 128
+#: Samples of a category that are no reason to give it a program of its own.
+FEW = 16
 #: Flows that a program adds up at once.
 MASS_CELLS = 4096
 #: Most sums of a node's flows that every program of the update adds up again.
@@ -143,6 +145,7 @@ def count_categories(p: Pass, leaves: FusedLeaves, samples: Samples, counts: Ten
         p.size,
         leaves.nodes,
         leaves.categories,
+        _few(p, leaves),
         BC=rows,
         BN=cols,
         BQ=max(16, MASS_CELLS // cols),
@@ -174,12 +177,18 @@ def learn_categories(
         leaves.nodes,
         leaves.categories,
         samples.totals.shape[1],
+        _few(p, leaves),
         update.least,
         BC=rows,
         BN=cols,
         BQ=max(16, MASS_CELLS // cols),
         ALIGNED=_aligned(p, leaves),
     )
+
+
+def _few(p: Pass, leaves: FusedLeaves) -> int:
+    """Samples of a category that a program adds up while it does those of others: most categories have no more."""
+    return max(FEW, power(3 * leaves.most * p.size // leaves.categories))
 
 
 def _aligned(p: Pass, leaves: FusedLeaves) -> bool:

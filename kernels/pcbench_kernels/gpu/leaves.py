@@ -121,27 +121,26 @@ def leaf_masses(
 
 @triton.jit
 def category_flows(
-    flows, places, first, low, high, n, n_in, BC: tl.constexpr, BN: tl.constexpr, BQ: tl.constexpr, ALIGNED: tl.constexpr
+    flows, places, first, low, high, few, n, n_in, BC: tl.constexpr, BN: tl.constexpr, BQ: tl.constexpr, ALIGNED: tl.constexpr
 ):
     """``[BC, BN]``: the flows of samples ``low … high`` of each category, four at a time.
 
-    Categories with many samples (the background of images) would keep the others waiting: after the first few, each of them
+    Categories with many samples (the background of images) would keep the others waiting: after the first ``few``, each of them
     has the whole program for itself.
     """
-    FEW: tl.constexpr = 16
     total = tl.zeros((BC, BN), tl.float32)
     most = tl.max(high - low, 0)
-    for j in range(0, tl.minimum(most, FEW), 4):
+    for j in range(0, tl.minimum(most, few), 4):
         q = low + j
         f0 = sample_flows(flows, places + first, q, q < high, n, n_in, ALIGNED)
         f1 = sample_flows(flows, places + first, q + 1, q + 1 < high, n, n_in, ALIGNED)
         f2 = sample_flows(flows, places + first, q + 2, q + 2 < high, n, n_in, ALIGNED)
         f3 = sample_flows(flows, places + first, q + 3, q + 3 < high, n, n_in, ALIGNED)
         total += (f0 + f1) + (f2 + f3)
-    if most > FEW:
+    if most > few:
         row = tl.arange(0, BC)
         for c in range(BC):
-            start = tl.sum(tl.where(row == c, low, 0), 0) + FEW
+            start = tl.sum(tl.where(row == c, low, 0), 0) + few
             end = tl.sum(tl.where(row == c, high, 0), 0)
             more = tl.zeros((BQ, BN), tl.float32)
             for q0 in range(start, end, BQ):
@@ -162,6 +161,7 @@ def leaf_counts(
     B,
     NODES,
     SIZE,
+    few,
     BC: tl.constexpr,
     BN: tl.constexpr,
     BQ: tl.constexpr,
@@ -178,7 +178,7 @@ def leaf_counts(
     bound = bounds + held * (SIZE + 2) + c
     low = tl.load(bound, mask=c_in, other=0)
     high = tl.load(bound + 1, mask=c_in, other=0)
-    total = category_flows(flows, places, tl.load(run_start + run) * B, low, high, n, n_in, BC, BN, BQ, ALIGNED)
+    total = category_flows(flows, places, tl.load(run_start + run) * B, low, high, few, n, n_in, BC, BN, BQ, ALIGNED)
     where = counts + held * (SIZE + 1) * NODES + (c[:, None] * NODES + n[None, :])
     mask = c_in[:, None] & n_in[None, :]
     if ADD:

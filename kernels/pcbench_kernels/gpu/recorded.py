@@ -5,7 +5,7 @@ For a process of its own: while launches are recorded, all of it launches as ano
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -81,7 +81,7 @@ def recording(capability: int) -> Iterator[list[Launch]]:
         tiles._starts_early = starts_early
 
 
-def stand_in(batch: int, operands: torch.dtype, logs: torch.dtype, precision: str, leaves: int) -> Pass:
+def stand_in(batch: int, operands: torch.dtype, logs: torch.dtype, precision: str, lookups: Sequence[torch.dtype]) -> Pass:
     """Buffers of an evaluation that hold nothing; of their types alone kernels are made."""
 
     def some(kind: torch.dtype) -> torch.Tensor:
@@ -90,6 +90,6 @@ def stand_in(batch: int, operands: torch.dtype, logs: torch.dtype, precision: st
     single, flag = some(torch.float32), some(torch.int32)
     return Pass(
         batch, some(logs), some(operands), some(operands), some(logs), some(torch.float64),
-        torch.empty(batch, 1, device="meta"), single, some(operands), (some(logs),) * leaves, (flag,) * leaves, flag, True,
-        precision,
+        torch.empty(batch, 1, device="meta"), single, some(operands), tuple(map(some, lookups)), (flag,) * len(lookups), flag,
+        True, precision,
     )  # fmt: skip

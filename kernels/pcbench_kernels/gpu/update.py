@@ -6,7 +6,7 @@ import triton
 from torch import Tensor
 
 from ..fused import FusedEdges, FusedRows
-from .em import categorical_em, edge_em, hold_back, sum_em
+from .em import categorical_em, edge_em, hold_back, sum_em, take_over
 from .launching import launch
 from .tiles import EDGE_CELLS, PRECISIONS, TILES, Pass, Update, power, side, warps
 
@@ -107,3 +107,10 @@ def maximise_categorical(leaves: Tensor, counts: Tensor, trainable: Tensor, out:
         BC=rows,
         BN=cols,
     )
+
+
+def replace_parameters(fresh: Tensor, learns: Tensor, old: Tensor, out: Tensor) -> None:
+    """``out`` ``[P, S, N]``: ``fresh`` where ``learns`` (booleans ``[P, N]``), otherwise ``old``, which may be ``out``."""
+    sets, size, nodes = out.shape
+    count = sets * size * nodes
+    launch(take_over, (triton.cdiv(count, 1024),))(fresh, learns, old, out, count, nodes, size * nodes, BLOCK=1024)
