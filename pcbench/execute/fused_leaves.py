@@ -153,10 +153,10 @@ def _moments(program: Program, p: Pass, batch: FusedBatch, leaves: FusedLeaves, 
     assert values is not None
     if known is not None:
         values = torch.where(known != 0, values, 0.0)
-    told = torch.cat((torch.ones_like(values)[..., None], family.sufficient(values)), -1)
+    told = torch.cat((torch.ones_like(values)[:, None], family.sufficient(values).transpose(1, 2)), 1)
     if known is not None:
-        told *= (known != 0)[..., None]
-    shape = (leaves.runs, moment_parts(leaves, batch.size), told.shape[2], leaves.nodes)
+        told *= (known != 0)[:, None]
+    shape = (leaves.runs, moment_parts(leaves, batch.size), told.shape[1], leaves.nodes)
     parts = space.get(f"moments{leaves.table}", shape, torch.float64, program.device)
     weigh(p, leaves, told, parts)
     return parts.sum(1)

@@ -72,7 +72,7 @@ def _step(plan: Fused) -> None:
     for leaves in plan.leaves:
         if not leaves.looked_up:
             computed.normal(reals, None, leaves, single, single)
-            computed.weigh(p, leaves, reals[..., None].expand(-1, -1, 3), reals.view(1, 1, 16, BATCH))
+            computed.weigh(p, leaves, reals[:, None].expand(-1, 3, -1), reals.view(1, 1, 16, BATCH))
             continue
         masses = torch.empty(1, leafwise.parts_of(leaves, BATCH), 1, device="meta")
         samples = Samples(torch.empty(16, dtype=torch.int64, device="meta"), flag, masses, masses)

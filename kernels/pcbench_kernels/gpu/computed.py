@@ -12,10 +12,8 @@ from .tiles import FILL, Pass, power
 
 #: Densities of a program's tile.
 CELLS = 4096
-#: Flows that a program weighs at once, in as many columns.
-FLOWS, COLUMNS = 16, 64
-#: Samples that a program weighs at most, and at least where that keeps more of the chip busy.
-PART, LEAST_PART = 1024, 64
+#: Samples whose flows a program weighs at once, and of how many nodes.
+SAMPLES, COLUMNS = 32, 64
 
 
 def normal(values: Tensor, observed: Tensor | None, leaves: FusedLeaves, parameters: Tensor, out: Tensor) -> None:
@@ -43,20 +41,19 @@ def normal(values: Tensor, observed: Tensor | None, leaves: FusedLeaves, paramet
 
 
 def moment_parts(leaves: FusedLeaves, size: int) -> int:
-    """In how many parts the samples of a set are weighed."""
-    samples = leaves.most * size
+    """In how many parts samples are weighed."""
     wanted = FILL // (leaves.runs * -(-leaves.nodes // COLUMNS))
-    return max(-(-samples // PART), min(wanted, -(-samples // LEAST_PART)))
+    return max(1, min(wanted, -(-size // SAMPLES)))
 
 
 def weigh(p: Pass, leaves: FusedLeaves, told: Tensor, moments: Tensor) -> None:
     """Flow-weighted statistics of each set's leaves: ``moments`` ``[sets, parts, T, N]`` float64, to be added up.
 
-    ``told`` ``[V, B, T]`` float64: what is weighed.
+    ``told`` ``[V, T, B]`` float64: what is weighed.
     """
-    count = told.shape[2]
+    parts, count = moments.shape[1:3]
     cols = min(COLUMNS, power(leaves.nodes))
-    launch(leaf_moments, (leaves.runs, moments.shape[1], triton.cdiv(leaves.nodes, cols)))(
+    launch(leaf_moments, (leaves.runs, parts * count, triton.cdiv(leaves.nodes, cols)))(
         p.flows,
         told,
         leaves.variables,
@@ -68,9 +65,8 @@ def weigh(p: Pass, leaves: FusedLeaves, told: Tensor, moments: Tensor) -> None:
         moments,
         p.size,
         leaves.nodes,
-        moments.shape[1],
+        parts,
         count,
-        BQ=FLOWS,
+        BQ=SAMPLES,
         BN=cols,
-        BT=power(count),
     )

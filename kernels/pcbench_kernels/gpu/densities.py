@@ -64,35 +64,28 @@ def leaf_moments(
     COUNT,
     BQ: tl.constexpr,
     BN: tl.constexpr,
-    BT: tl.constexpr,
 ):
-    """``moments[run, part, t, n] = Σ flow · told[variable, b, t]`` over a part of the samples of a run's slots, in float64.
+    """``moments[run, part, t, n] = Σ flow · told[variable, t, b]`` over a run's slots and a part of the samples, in float64.
 
-    ``told`` ``[V, B, COUNT]``: 1 and the sufficient statistics of what is observed, zeros where nothing is.
+    ``told`` ``[V, COUNT, B]``: 1 and the sufficient statistics of what is observed, zeros where nothing is.
     """
     run = tl.program_id(0)
-    part = tl.program_id(1)
+    part = tl.program_id(1) // COUNT
+    t = tl.program_id(1) % COUNT
     n = tl.program_id(2) * BN + tl.arange(0, BN)
     n_in = n < NODES
-    t = tl.arange(0, BT)
-    t_in = t < COUNT
-    first = tl.load(run_start + run)
-    samples = (tl.load(run_start + run + 1) - first) * B
-    share = tl.cdiv(samples, PARTS)
+    share = tl.cdiv(B, PARTS)
     low = part * share
-    high = tl.minimum(low + share, samples)
-    total = tl.zeros((BQ, BT, BN), tl.float64)
-    for q0 in range(low, high, BQ):
-        q = q0 + tl.arange(0, BQ)
-        there = q < high
-        i = first + q // B
-        b = q % B
-        place = tl.load(elements_at + i, mask=there, other=0) * B + tl.load(offsets + i, mask=there, other=0)
-        place += b * tl.load(strides + i, mask=there, other=0)
-        variable = tl.load(variables + tl.load(uses + i, mask=there, other=0), mask=there, other=0)
-        flow = tl.load(flows + place[:, None] + n[None, :], mask=there[:, None] & n_in[None, :], other=0.0)
-        where = (variable * B + b)[:, None] * COUNT + t[None, :]
-        weight = tl.load(told + where, mask=there[:, None] & t_in[None, :], other=0.0)
-        total += flow.to(tl.float64)[:, None, :] * weight[:, :, None]
-    out = moments + ((run * PARTS + part) * COUNT + t).to(tl.int64)[:, None] * NODES + n[None, :]
-    tl.store(out, tl.sum(total, 0), mask=t_in[:, None] & n_in[None, :])
+    high = tl.minimum(low + share, B)
+    total = tl.zeros((BQ, BN), tl.float64)
+    for i in range(tl.load(run_start + run), tl.load(run_start + run + 1)):
+        place = flows + (tl.load(elements_at + i) * B + tl.load(offsets + i))
+        stride = tl.load(strides + i).to(tl.int32)
+        weights = told + (tl.load(variables + tl.load(uses + i)) * COUNT + t) * B
+        for b0 in range(low, high, BQ):
+            b = b0 + tl.arange(0, BQ)
+            there = b < high
+            flow = tl.load(place + (b[:, None] * stride + n[None, :]), mask=there[:, None] & n_in[None, :], other=0.0)
+            total += flow.to(tl.float64) * tl.load(weights + b, mask=there, other=0.0)[:, None]
+    out = moments + ((run * PARTS + part) * COUNT + t).to(tl.int64) * NODES
+    tl.store(out + n, tl.sum(total, 0), mask=n_in)

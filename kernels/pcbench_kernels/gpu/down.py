@@ -18,6 +18,7 @@ from .tiles import (
     early,
     limited,
     many_at_once,
+    on_chip,
     rows_of_samples,
     side,
     span_of,
@@ -29,7 +30,7 @@ def flow_through(p: Pass, layer: FusedLayer) -> None:
     """Flows of one launch's blocks, from their parents to their elements."""
     if not layer.is_sum:
         _product_flow(p, layer)
-    elif layer.narrow:
+    elif on_chip(p, layer):
         (_many_flow if layer.many else _narrow_flow)(p, layer)
     else:
         _flow_ratio(p, layer)

@@ -11,6 +11,8 @@ import torch
 import triton
 from torch import Tensor
 
+from ..fused import FusedLayer
+
 
 class Tile(NamedTuple):
     """Most rows, columns and inner extent of a kernel's tile, its warps, and how many tiles are loaded ahead."""
@@ -41,8 +43,11 @@ TILES: dict[str, dict[str, Tile]] = {
 }
 #: Rows of a narrow kernel's tile of weights (what one instruction of a group of warps takes), numbers of its tile of elements.
 WEIGHT_ROWS, ELEMENTS = 64, 8192
+#: A program that keeps elements on the chip reads all weights of a block for its few samples. Elements of blocks with so many
+#: weights, in launches with so many multiplications, had better pass through memory.
+LARGE_BLOCK, LARGE_LAUNCH = 1 << 16, 1 << 28
 #: Length of a row of a narrow kernel's tile of weights → most registers of a thread, so that programs share a multiprocessor.
-REGISTERS = {64: 64, 256: 96}
+REGISTERS = {64: 64, 256: 128}
 #: Accumulators of a tile that counts and updates whole rows of weights.
 EDGE_CELLS = 16384
 #: Programs that keep the largest GPUs busy: two for each of some 130 multiprocessors.
@@ -110,6 +115,13 @@ def power(extent: int) -> int:
 def side(extent: int, most: int) -> int:
     """A side of a tile: matrix products take powers of two from 16."""
     return max(16, min(most, power(extent)))
+
+
+def on_chip(p: Pass, layer: FusedLayer) -> bool:
+    """Whether the elements of a launch's blocks, and ratios on the way down, stay in the programs that make them."""
+    weights = layer.nodes * layer.width
+    large = weights >= LARGE_BLOCK and layer.terms * weights * p.size >= LARGE_LAUNCH
+    return layer.narrow and not large
 
 
 def limited(p: Pass, row: int, lavish: bool) -> dict[str, int]:

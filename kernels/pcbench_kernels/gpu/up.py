@@ -19,6 +19,7 @@ from .tiles import (
     early,
     limited,
     many_at_once,
+    on_chip,
     power,
     rows_of_samples,
     side,
@@ -29,7 +30,7 @@ from .tiles import (
 
 def value_of(p: Pass, layer: FusedLayer) -> None:
     """Values and scales of one launch's blocks."""
-    if layer.is_sum and layer.narrow:
+    if layer.is_sum and on_chip(p, layer):
         (_many_forward if layer.many else _narrow_forward)(p, layer)
         return
     _products(p, layer)
