@@ -2,7 +2,6 @@
 
 from .downward import downward
 from .evidence import Batch, Data, Evidence
-from .fused import fused_answers
 from .fused_best import bytes_of_trees, fused_explain
 from .fused_posterior import bytes_of_flows, fused_posteriors, small_enough_to_pin
 from .fused_topdown import Wanted, bytes_of_row, bytes_of_sample, empty_samples, fused_draw
@@ -46,7 +45,6 @@ __all__ = [
     "empty_samples",
     "expectation",
     "forward",
-    "fused_answers",
     "fused_draw",
     "fused_explain",
     "fused_posteriors",

@@ -135,11 +135,6 @@ def flags(workspace: Workspace, device: torch.device) -> Tensor:
     return workspace.get("flags", (4,), torch.int32, device)
 
 
-def fused_answers(program: Program, evidence: Evidence | None = None) -> bool:
-    """Whether fused passes may answer more than likelihoods and counts: all leaves have tables, and evidence is not soft."""
-    return program.fused is not None and program.fused.looked_up and not (evidence is not None and evidence.soft)
-
-
 def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> FusedBatch | None:
     """Evidence laid out for the fused passes, or ``None`` when this program or evidence needs the others.
 

@@ -15,9 +15,10 @@ from torch import Tensor
 from ..compile import Program, weight_starts
 from .evidence import Evidence
 from .fused import OUTSIDE, FusedBatch, flags, fused_batch
-from .fused_leaves import lay_out_codes
-from .fused_topdown import Wanted, empty_samples, leave_out, plan_of, root_of
+from .fused_leaves import compute_densities, lay_out_codes, lookups_of, parameters_at, write_values
+from .fused_topdown import Wanted, empty_samples, leave_out, plan_of, root_of, type_of_values
 from .leaves import write_logs
+from .max_product import MAX_RULE
 from .model import Parameters
 from .workspace import Workspace
 
@@ -64,12 +65,12 @@ def fused_explain(
     if laid_out is None:
         return None
     size, device = laid_out.size, program.device
-    out = workspace.get("explained", (size, len(program.circuit.variables)), torch.int64, device)
+    out = workspace.get("explained", (size, len(program.circuit.variables)), type_of_values(program), device)
     report = workspace.get("best report", (size * program.circuit.num_outputs + 1,), torch.float64, device)
 
     def passed() -> None:
         trees = _trees(program, parameters, laid_out, workspace)
-        _launch(program, laid_out, trees, output, out, report, workspace)
+        _launch(program, parameters, laid_out, trees, output, out, report, workspace)
 
     workspace.graphs.rehearse(("explain", program, size), passed, device)
     passed()
@@ -84,7 +85,14 @@ def fused_explain(
 
 
 def _launch(
-    program: Program, batch: FusedBatch, p: Trees, output: int, out: Tensor, report: Tensor, workspace: Workspace
+    program: Program,
+    parameters: Parameters,
+    batch: FusedBatch,
+    p: Trees,
+    output: int,
+    out: Tensor,
+    report: Tensor,
+    workspace: Workspace,
 ) -> None:
     from pcbench_kernels.gpu import best_of, explain_leaves, start_at, walk_down
 
@@ -96,6 +104,7 @@ def _launch(
     def work() -> None:
         raised.zero_()
         lay_out_codes(program, batch, raised[OUTSIDE:])
+        compute_densities(program, parameters, batch, p.lookups, MAX_RULE.missing)
         for layer, longest in zip(fused.layers, most, strict=True):
             best_of(p, layer, longest)
         for first, node, root, nodes in fused.outputs:
@@ -106,9 +115,14 @@ def _launch(
         for layer, longest in zip(reversed(fused.layers), reversed(most), strict=True):
             walk_down(p, layer, longest)
         for leaves in fused.leaves:
-            explain_leaves(p, leaves, out)
+            if leaves.looked_up:
+                explain_leaves(p, leaves, out)
+            else:
+                reached, modes = p.chosen[leaves.table], p.modes[leaves.table]
+                write_values(batch, leaves, reached, parameters_at(modes[:, None], leaves, reached)[0], None, out)
 
-    key = ("explain", program, batch.size, output, batch.kind, workspace.moves, p.weights.data_ptr())
+    held = (p.weights, *parameters.leaves)
+    key = ("explain", program, batch.size, output, batch.kind, workspace.moves, *(t.data_ptr() for t in held))
     workspace.graphs.run(key, work, program.device)
 
 
@@ -121,7 +135,7 @@ def _trees(program: Program, parameters: Parameters, batch: FusedBatch, workspac
     def flat(name: str, *shape: int, kind: torch.dtype = torch.float32) -> Tensor:
         return workspace.get(name, shape, kind, device)
 
-    logs, lookups, modes = _tables(program, parameters, workspace)
+    logs, lookups, modes = _tables(program, parameters, size, workspace)
     return Trees(
         size,
         flat("best values", size * fused.num_values),
@@ -139,7 +153,7 @@ def _trees(program: Program, parameters: Parameters, batch: FusedBatch, workspac
 
 
 def _tables(
-    program: Program, parameters: Parameters, workspace: Workspace
+    program: Program, parameters: Parameters, size: int, workspace: Workspace
 ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Log weights, log tables and modes of leaves, as :class:`~pcbench_kernels.gpu.trees.Trees` has them: made anew for other
     parameters only."""
@@ -150,16 +164,18 @@ def _tables(
             sets, nodes, elements = weights.shape
             held = logs[start : start + weights.numel()].view(sets, elements, nodes)
             held.copy_(weights.transpose(1, 2)).log_()
-    lookups, modes = [], []
+    lookups, modes = list(lookups_of(program, parameters, size, workspace)), []
     for t, table in enumerate(program.leaf_tables):
-        assert table.categories is not None
         leaves, shape = parameters.leaves[t], (len(table.parameters), table.nodes)
+        mode = workspace.get(f"modes{t}", shape, torch.float32 if table.categories is None else torch.int32, program.device)
+        if fresh:
+            mode.copy_(table.distribution.mode(leaves))
+        modes.append(mode)
+        if table.categories is None:
+            continue  # its log densities are computed for each batch
         lookup = workspace.get(f"best logs{t}", (shape[0], table.categories + 1, shape[1]), torch.float32, program.device)
-        mode = workspace.get(f"modes{t}", shape, torch.int32, program.device)
         if fresh:
             write_logs(table, leaves, lookup)
             torch.amax(lookup[:, :-1], 1, out=lookup[:, -1])
-            mode.copy_(table.distribution.mode(leaves))
-        lookups.append(lookup)
-        modes.append(mode)
+        lookups[t] = lookup
     return logs, tuple(lookups), tuple(modes)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..compile import Program
 from .evidence import Evidence
-from .fused import FusedPass, fused_answers, fused_batch, fused_downward, fused_upward
+from .fused import FusedPass, fused_batch, fused_downward, fused_upward
 from .model import Parameters
 from .statistics import Statistics
 from .workspace import Workspace
@@ -26,7 +26,7 @@ def fused_evaluation(program: Program, parameters: Parameters, evidence: Evidenc
     Raises:
         DataError: when the evidence does not fit the variables.
     """
-    laid_out = fused_batch(program, evidence, workspace) if fused_answers(program, evidence) else None
+    laid_out = fused_batch(program, evidence, workspace)
     if laid_out is None:
         return None
 

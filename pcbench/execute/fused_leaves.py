@@ -6,8 +6,8 @@ own, with a row for each slot and sample; then the same kernels look them up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
@@ -23,8 +23,10 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.fused import FusedLeaves
     from pcbench_kernels.gpu import Pass, Samples, Update
 
-    from .fused import FusedBatch
+    from .fused import FusedBatch, FusedPass
 
+#: Family and parameters ``[P, S, N]`` → log values ``[P, N]``.
+MissingRule: TypeAlias = Callable[[Distribution, Tensor], Tensor]
 #: Densities of families without a kernel that are computed at once.
 CELLS = 1 << 24
 
@@ -53,8 +55,13 @@ def lookups_of(program: Program, parameters: Parameters, size: int, workspace: W
     return tuple(table if leaves.looked_up else computed(leaves) for table, leaves in tables)
 
 
-def compute_densities(program: Program, parameters: Parameters, batch: FusedBatch, lookups: Sequence[Tensor]) -> None:
-    """The launches that fill what is looked up of leaves that have no table."""
+def compute_densities(
+    program: Program, parameters: Parameters, batch: FusedBatch, lookups: Sequence[Tensor], missing: MissingRule | None = None
+) -> None:
+    """The launches that fill what is looked up of leaves that have no table.
+
+    ``missing``: what they are worth where nothing is observed, if not 1 (the logarithm, as in :class:`~.upward.LeafRule`).
+    """
     from pcbench_kernels.gpu import normal
 
     assert program.fused is not None
@@ -68,6 +75,9 @@ def compute_densities(program: Program, parameters: Parameters, batch: FusedBatc
             normal(batch.reals, batch.known, leaves, held, out)
         else:
             _densities(family, held, leaves, batch.reals, batch.known, out)
+        if missing is not None and batch.known is not None:
+            table, seen = out.view(-1, batch.size, leaves.nodes), batch.known[leaves.variables] != 0
+            table.copy_(torch.where(seen[:, :, None], table, missing(family, held)[leaves.owners][:, None, :]))
 
 
 def _densities(
@@ -213,3 +223,55 @@ def _updated(table: LeafTable, old: Tensor, total: Tensor, moments: Tensor, upda
     share = step / torch.where(learns, mass, 1.0)
     mean = (1 - step) * family.moments(precise) + share * (moments + pseudocount * family.prior_moments(precise))
     return family.from_moments(mean).to(old.dtype).contiguous(), learns[:, 0].contiguous()
+
+
+def flows_of_densities(up: FusedPass, t: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]]:
+    """After the way down, of some leaf vectors at once of table ``t``, which is not looked up: their rows among the parameters,
+    variables, flows ``[U, B, N]`` float32, values ``[U, B]`` and whether these are observed."""
+    from pcbench_kernels.gpu import leaf_flows
+
+    fused, batch, space = up.program.fused, up.batch, up.workspace
+    assert fused is not None and batch.reals is not None
+    leaves = fused.leaves[t]
+    step = max(1, CELLS // (batch.size * leaves.nodes))
+    for first in range(0, len(leaves.uses), step):
+        slots = leaves.uses[first : first + step]
+        entries = torch.arange(first, first + len(slots), device=up.program.device)
+        flow = space.get("flows of leaves", (len(slots), batch.size, leaves.nodes), torch.float32, up.program.device)
+        leaf_flows(up.buffers, leaves, entries, flow)
+        variables = leaves.variables[slots]
+        observed = None if batch.known is None else batch.known[variables] != 0
+        yield leaves.owners[slots], variables, flow, batch.reals[variables], observed
+
+
+def parameters_at(parameters: Tensor, leaves: FusedLeaves, nodes: Tensor) -> Tensor:
+    """``[S, slots, M]``: parameters ``[P, S, N]`` of the leaf ``nodes`` ``[slots, M]`` (anything where that is −1)."""
+    sets = leaves.owners[:, None].expand(nodes.shape)
+    return parameters[sets, :, nodes.clamp(min=0).long()].movedim(2, 0)
+
+
+def write_values(
+    batch: FusedBatch | None, leaves: FusedLeaves, nodes: Tensor, values: Tensor, rows: Tensor | None, out: Tensor
+) -> None:
+    """``out[m, v]`` ``[M, V]``: of leaves that are not looked up and are reached, the observed value, or the given one.
+
+    Args:
+        batch: the evidence; ``None``: nothing is observed.
+        leaves: their variables' columns are overwritten.
+        nodes, values: ``[slots, M]``, the leaf node that is reached, or −1, and its value.
+        rows: ``[M]``, row of the evidence; ``None``: one after the other.
+        out: ``[M, V]`` float64.
+    """
+    if batch is not None:
+        assert batch.reals is not None
+        given = batch.reals[leaves.variables]
+        seen = None if batch.known is None else batch.known[leaves.variables] != 0
+        if rows is not None:
+            rows = rows.long().clamp(0, batch.size - 1)  # in a rehearsal they are anything
+            given, seen = given[:, rows], None if seen is None else seen[:, rows]
+        values = given if seen is None else torch.where(seen, given, values)
+    # One leaf of a variable is reached at most; the others add nothing.
+    found = torch.zeros(out.shape[1], out.shape[0], dtype=torch.float64, device=out.device)
+    found.index_add_(0, leaves.variables, torch.where(nodes >= 0, values.double(), 0.0))
+    reached = torch.zeros(out.shape[1], dtype=torch.bool, device=out.device).index_fill_(0, leaves.variables, True)
+    out.copy_(torch.where(reached, found.T, out))

@@ -17,15 +17,20 @@ from torch import Tensor
 from ..compile import LeafTable, Program
 from ..scope import Finite
 from .evidence import Evidence
-from .fused import FusedPass, flags, fused_batch, fused_upward, report_flags
+from .fused import FusedBatch, FusedPass, flags, fused_batch, fused_upward, report_flags
+from .fused_leaves import parameters_at, write_values
 from .model import Parameters
+from .noise import uniform_of
 from .topdown import require_support
 from .workspace import Workspace
 
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
+    from pcbench_kernels.fused import FusedLeaves
     from pcbench_kernels.gpu import Draws
 
 
+#: Numbers of 4 bytes that a sample takes for each slot of leaves that are not looked up: noise, parameters and value.
+VALUE_SLOTS = 16
 #: Bytes of samples that a GPU may write into the CPU's memory: such memory cannot be paged out, and takes long to get.
 PINNED = 64 << 20
 
@@ -104,15 +109,20 @@ def bytes_of_sample(program: Program) -> int:
     """GPU memory that a sample takes on the way down."""
     fused = program.fused
     assert fused is not None
-    slots = sum(len(leaves.variables) for leaves in fused.leaves)
+    slots = sum(len(leaves.variables) * (1 if leaves.looked_up else VALUE_SLOTS) for leaves in fused.leaves)
     return 4 * (fused.num_units + slots) + 8 * len(program.circuit.variables) + 12
 
 
 def empty_samples(program: Program, count: int) -> Tensor:
-    """``[count, V]`` int64 on the CPU, into which a GPU writes by itself unless there are too many samples for that."""
+    """``[count, V]`` on the CPU, into which a GPU writes by itself unless there are too many samples for that."""
     columns = len(program.circuit.variables)
     pinned = program.device.type == "cuda" and 8 * count * columns <= PINNED
-    return torch.empty(count, columns, dtype=torch.int64, pin_memory=pinned)
+    return torch.empty(count, columns, dtype=type_of_values(program), pin_memory=pinned)
+
+
+def type_of_values(program: Program) -> torch.dtype:
+    """Of samples: integers where every variable is finite."""
+    return torch.int64 if program.circuit.variables.all_finite else torch.float64
 
 
 def fused_draw(
@@ -123,7 +133,7 @@ def fused_draw(
     workspace: Workspace,
     into: Tensor,
 ) -> bool:
-    """Samples ``[size, V]`` int64 into memory of the CPU; whether that was possible: else, the exact passes have to draw them.
+    """Samples ``[size, V]`` into memory of the CPU; whether that was possible: else, the exact passes have to draw them.
 
     Args:
         program, parameters: with fused layers.
@@ -144,7 +154,7 @@ def fused_draw(
     def passed() -> tuple[FusedPass | None, Tensor, Tensor]:
         tables = _leaf_masses(program, parameters, workspace)
         up = None if laid_out is None else fused_upward(program, parameters, laid_out, workspace, keep=True)
-        out = workspace.get("drawn", (wanted.size, len(program.circuit.variables)), torch.int64, device)
+        out = workspace.get("drawn", (wanted.size, len(program.circuit.variables)), type_of_values(program), device)
         return up, out, _descend(program, parameters, up, wanted, tables, out, workspace)
 
     workspace.graphs.rehearse(("draw", program, wanted.size, laid_out and laid_out.size), passed, device)
@@ -173,7 +183,7 @@ def leave_out(program: Program, drawn: Tensor, evidence: Evidence | None, wanted
     if evidence is not None:
         rows = (wanted.first + torch.arange(wanted.size)) // wanted.each - wanted.rows.start
         values = torch.where(evidence.mask(), evidence.values, 0).cpu()[rows]
-        drawn[:, left_out] = values[:, left_out].long()
+        drawn[:, left_out] = values[:, left_out].to(drawn.dtype)
 
 
 def root_of(program: Program, output: int) -> tuple[int, int]:
@@ -182,13 +192,14 @@ def root_of(program: Program, output: int) -> tuple[int, int]:
     return next((c, unit) for c, _, unit, nodes in program.fused.outputs if c <= output < c + nodes)
 
 
-def _leaf_masses(program: Program, parameters: Parameters, workspace: Workspace) -> list[tuple[Tensor, Tensor]]:
-    """Masses ``[P, C, N]`` of each leaf table, and their running sums: made anew for other parameters only."""
+def _leaf_masses(program: Program, parameters: Parameters, workspace: Workspace) -> dict[int, tuple[Tensor, Tensor]]:
+    """Masses ``[P, C, N]`` of leaf tables over finite domains, and their running sums: made anew for other parameters only."""
     from pcbench_kernels.gpu import add_up_leaves, runs_of
 
-    fresh, tables = workspace.remembered.get("leaf masses") is not parameters, []
+    fresh, tables = workspace.remembered.get("leaf masses") is not parameters, {}
     for t, table in enumerate(program.leaf_tables):
-        assert table.categories is not None
+        if table.categories is None:
+            continue
         sets, nodes = len(table.parameters), table.nodes
         leaves = parameters.leaves[t]
         masses = table.distribution.mass_table(leaves, Finite(table.categories))
@@ -199,7 +210,7 @@ def _leaf_masses(program: Program, parameters: Parameters, workspace: Workspace)
         upto = workspace.get(f"masses up to{t}", (sets, runs_of(table.categories)[0], nodes), torch.float64, program.device)
         if fresh:
             add_up_leaves(masses, upto)
-        tables.append((masses, upto))
+        tables[t] = (masses, upto)
     return tables
 
 
@@ -215,7 +226,7 @@ def _descend(
     parameters: Parameters,
     up: FusedPass | None,
     wanted: Wanted,
-    tables: list[tuple[Tensor, Tensor]],
+    tables: dict[int, tuple[Tensor, Tensor]],
     out: Tensor,
     workspace: Workspace,
 ) -> Tensor:
@@ -234,15 +245,30 @@ def _descend(
         start(d, unit)
         for layer, most in zip(reversed(fused.layers), reversed(plan.most), strict=True):
             draw_edges(d, layer, most)
-        for leaves, (masses, upto) in zip(fused.leaves, tables, strict=True):
-            draw_categories(d, leaves, masses, upto, out)
+        for leaves in fused.leaves:
+            if leaves.looked_up:
+                draw_categories(d, leaves, *tables[leaves.table], out)
+            else:
+                _draw_densities(program, parameters, None if up is None else up.batch, d, leaves, out)
         if up is not None:
             report_flags(up)
 
-    held = (parameters.flat, *(t for pair in tables for t in pair))
-    key = ("draw", program, unit, d.size, d.rows, d.prior, workspace.moves, *(t.data_ptr() for t in held))
+    held = (parameters.flat, *parameters.leaves, *(t for pair in tables.values() for t in pair))
+    kind = None if up is None else up.batch.kind
+    key = ("draw", program, unit, d.size, d.rows, d.prior, kind, workspace.moves, *(t.data_ptr() for t in held))
     workspace.graphs.run(key, work, program.device)
     return d.suspect
+
+
+def _draw_densities(
+    program: Program, parameters: Parameters, batch: FusedBatch | None, d: Draws, leaves: FusedLeaves, out: Tensor
+) -> None:
+    """Values of leaves that have no table: the observed ones, or drawn by inversion of their distribution functions."""
+    noise = uniform_of(d.states[None, :], d.leaf_places[leaves.table][:, None])
+    node = d.chosen[leaves.table]
+    held = parameters_at(parameters.leaves[leaves.table], leaves, node)
+    value = program.leaf_tables[leaves.table].distribution.inverse_cdf(held.flatten(1), noise.flatten())
+    write_values(batch, leaves, node, value.view(noise.shape), None if batch is None else d.row_of, out)
 
 
 def _draws(program: Program, parameters: Parameters, up: FusedPass | None, wanted: Wanted, workspace: Workspace) -> Draws:

@@ -23,12 +23,14 @@ import torch
 from torch import Tensor
 
 from ..compile import LeafTable, Program
+from ..distributions import Distribution
 from ..errors import QueryError
 from .downward import downward
 from .evidence import Batch, Evidence
 from .free import sum_gradient
 from .fused import FusedPass
 from .fused_gradient import fused_counts, fused_evaluation
+from .fused_leaves import flows_of_densities
 from .model import Model, Parameters
 from .statistics import Statistics
 from .steps import forward
@@ -170,10 +172,22 @@ class _OnlyOnce(torch.autograd.Function):
 
 
 def _fused_gradients(call: _Call, up: FusedPass, upstream: Tensor) -> list[Tensor | None]:
-    """The same as :func:`_gradients` of hard evidence over finite variables."""
+    """The same as :func:`_gradients` of hard evidence, whose values need no gradient."""
     statistics, scale = fused_counts(up, upstream)
-    by_leaf = {t: statistics.leaves[t][:, :-1] for t in call.leaves}
+    tables = call.program.leaf_tables
+    by_leaf = {
+        t: _through_fused_density(up, t) if tables[t].categories is None else statistics.leaves[t][:, :-1] for t in call.leaves
+    }
     return [None, None, None, *_by_parameters(call, statistics, by_leaf, scale)]
+
+
+def _through_fused_density(up: FusedPass, t: int) -> Tensor:
+    """The same as :func:`_through_density` after the fused passes."""
+    parameters, family = up.parameters.leaves[t], up.program.leaf_tables[t].distribution
+    out = torch.zeros_like(parameters)
+    for rows, _, flow, values, observed in flows_of_densities(up, t):
+        out.index_add_(0, rows, _density_gradient(family, parameters[rows], values, observed, flow)[0])
+    return out
 
 
 def _gradients(
@@ -261,15 +275,23 @@ def _through_density(act: Activations, index: int, table: LeafTable, by_values: 
     for a in range(0, len(table.rows), step):
         rows, variables = table.rows[a : a + step], table.variables[a : a + step]
         values, flow = batch.values[variables].double(), act.elements[table.nodes][table.element_rows[a : a + step]]
-        if batch.observed is not None:
-            observed = batch.observed[variables]
-            values = torch.where(observed, values, 0.0)  # what is not observed may hold anything, NaN included
-            flow = torch.where(observed[:, :, None], flow, 0.0)
-        with torch.enable_grad():
-            own, values = parameters[rows].requires_grad_(), values.requires_grad_()
-            density = table.distribution.log_density(own, values)
-        by_own, by_value = torch.autograd.grad(density, (own, values), flow)
+        observed = None if batch.observed is None else batch.observed[variables]
+        by_own, by_value = _density_gradient(table.distribution, parameters[rows], values, observed, flow)
         out.index_add_(0, rows, by_own)
         if by_values is not None:
             by_values.index_add_(0, variables, by_value)
     return out
+
+
+def _density_gradient(
+    family: Distribution, parameters: Tensor, values: Tensor, observed: Tensor | None, flow: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Σ flow · log density ``[U, B, N]`` of leaf vectors, differentiated by parameters ``[U, S, N]`` and values ``[U, B]``."""
+    if observed is not None:
+        values = torch.where(observed, values, 0.0)  # what is not observed may hold anything, NaN included
+        flow = torch.where(observed[:, :, None], flow, 0.0)
+    with torch.enable_grad():
+        parameters, values = parameters.detach().requires_grad_(), values.detach().requires_grad_()
+        density = family.log_density(parameters, values)
+    by_parameters, by_values = torch.autograd.grad(density, (parameters, values), flow)
+    return by_parameters, by_values

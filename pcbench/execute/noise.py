@@ -29,7 +29,11 @@ def _mix(x: Tensor) -> Tensor:
 def uniform(seed: int, rows: Int64[Tensor, " draws"], places: Int64[Tensor, " draws"]) -> Float64[Tensor, " draws"]:
     """Uniforms in (0, 1), float64, one for each pair of row and place (int64 tensors of one shape)."""
     state = _mix(torch.full_like(rows, seed) * _GOLDEN + _GOLDEN)
-    state = _mix(state + rows * _GOLDEN + 1)
-    state = _mix(state ^ (places * _GOLDEN + _FIRST))
+    return uniform_of(_mix(state + rows * _GOLDEN + 1), places)
+
+
+def uniform_of(states: Int64[Tensor, "..."], places: Int64[Tensor, "..."]) -> Float64[Tensor, "..."]:
+    """The same from what seed and row were mixed to."""
+    state = _mix(states ^ (places * _GOLDEN + _FIRST))
     # 52 bits and a half: the largest is 1 − 2^-53, which is a float64; with 53 bits it would round to 1.
     return (_shift(state, 12).double() + 0.5) * 2.0**-52

@@ -21,7 +21,6 @@ from ..execute import (
     Workspace,
     bytes_of_flows,
     downward,
-    fused_answers,
     fused_posteriors,
     lent_workspace,
     small_enough_to_pin,
@@ -61,7 +60,8 @@ def conditional(
 
     Probabilities are float64. Those of a GPU's fused passes are computed in float32, from flows whose error is about 1e-5 of
     themselves with ``precision="exact"``. With ``"fast"`` it is some tenths of a percent; there the flows of a variable, which
-    gain or lose up to some percent on a long way down, are divided by their sum.
+    gain or lose up to some percent on a long way down, are divided by their sum. Weights of mixtures, and so whatever is asked
+    about real variables, come from the exact passes.
 
     Args:
         model: a model.
@@ -86,8 +86,9 @@ def conditional(
     with torch.no_grad():
         uses = _uses(model)
         columns = sorted({v.index for v in wanted if uses[v.index]})
-        if columns and fused_answers(model.program, evidence):
-            parts = _fused(model, evidence, columns, batch_size, output)
+        finite = [c for c in columns if isinstance(model.circuit.variables[c].domain, Finite)]
+        if finite and model.program.fused is not None and not evidence.soft:
+            parts = _fused(model, evidence, finite, batch_size, output)
             again = _Again(model, evidence, columns, batch_size, output)
             return {v.name: Posterior(v, partial(again.components, v), parts.get(v.index)) for v in wanted}
         mixtures = _exactly(model, evidence, [v.index for v in wanted], batch_size, output)

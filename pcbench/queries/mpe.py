@@ -21,7 +21,6 @@ from ..execute import (
     Workspace,
     bytes_of_trees,
     forward,
-    fused_answers,
     fused_explain,
     lent_workspace,
     max_product,
@@ -74,7 +73,7 @@ def mpe(model: Model, evidence: Data, batch_size: int | None = None, output: int
         raise OptionError(f"batch_size must be at least 1, got {batch_size}")
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     with torch.no_grad(), lent_workspace(model) as lent:
-        fused = fused_answers(model.program, evidence)
+        fused = model.program.fused is not None and not evidence.soft
         for state, tree in (_fused if fused else _exactly)(model, evidence, batch_size, output, lent):
             found.append((state, tree, forward(model, state, lent)[:, output]))
     states, trees, values = zip(*found, strict=True)

@@ -20,7 +20,6 @@ from ..execute import (
     bytes_of_sample,
     draw,
     empty_samples,
-    fused_answers,
     fused_draw,
     lent_workspace,
     upward,
@@ -76,7 +75,8 @@ def sample(
         everything = Wanted(0, len(given) * each, each, seed, output)
         shape = (len(given),) if count is None else (len(given), count)
     with torch.no_grad():
-        drawn = (_draw_fused if fused_answers(model.program, given) else _draw_exactly)(model, given, everything, batch_size)
+        fused = model.program.fused is not None and not (given is not None and given.soft)
+        drawn = (_draw_fused if fused else _draw_exactly)(model, given, everything, batch_size)
     return drawn.view(*shape, -1)
 
 

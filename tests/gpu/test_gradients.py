@@ -48,7 +48,9 @@ def mixed(size: int, outputs: int) -> torch.Tensor:
     return torch.randn(size, outputs, generator=torch.Generator().manual_seed(size), dtype=torch.float64) * 1e-3
 
 
-NAMES = [(name, False) for name in ("hclt", "hmm, tied", "rat, many", "pd, holes", "sparse")] + [
+NAMES = [
+    (name, False) for name in ("hclt", "hmm, tied", "rat, many", "pd, holes", "sparse", "normal", "normal, tied", "mixed")
+] + [
     ("pd", True),
     ("pd, diagonal", True),
 ]

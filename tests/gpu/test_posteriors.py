@@ -69,7 +69,7 @@ def same(model: Model, plain: Model, evidence: Evidence, output: int = 0, most: 
         torch.testing.assert_close(got, truth.double(), rtol=0, atol=most)
 
 
-ASKED = [(name, False) for name in ("hclt", "star", "hmm, tied", "rat", "pd", "pd, holes", "sparse", "one latent")]
+ASKED = [(name, False) for name in ("hclt", "star", "hmm, tied", "rat", "pd", "pd, holes", "sparse", "one latent", "mixed")]
 ASKED += [(name, True) for name in ("hmm, tied", "pd, diagonal")]
 
 
