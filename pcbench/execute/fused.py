@@ -138,7 +138,7 @@ def flags(workspace: Workspace, device: torch.device) -> Tensor:
 def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> FusedBatch | None:
     """Evidence laid out for the fused passes, or ``None`` when this program or evidence needs the others.
 
-    Integer data is checked by the kernel that lays it out; the flag is read with the result.
+    Data is checked by the launches that lay it out; the flag is read with the result.
     """
     if program.fused is None or evidence.soft or len(evidence) * program.fused.widest >= 1 << 31:
         return None  # the kernels' addresses within a block have 32 bits
@@ -147,28 +147,28 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> F
         workspace.get(f"codes{t}", (len(leaves.source), len(values)), torch.int32, device)
         for t, leaves in enumerate(program.fused.leaves)
     )
-    if program.fused.looked_up and _plain(evidence, program.fused.variables):
+    data = seen = reals = known = laid_out = None
+    if _plain(evidence, program.fused.variables):
         data = workspace.get("data", tuple(values.shape), values.dtype, device)
         data.copy_(values)
-        seen = None
         if evidence.observed is not None:
             held = workspace.get("seen", tuple(evidence.observed.shape), torch.uint8, device)
             held.copy_(evidence.observed)
             seen = held.expand(values.shape)
-        return FusedBatch(len(values), evidence, codes, data, seen)
-    laid_out = Batch.of(program, evidence)
-    for into, code, leaves in zip(codes, laid_out.codes, program.fused.leaves, strict=True):
-        if code is not None:
-            into.copy_(code[leaves.source])
-    if program.fused.looked_up:
-        return FusedBatch(len(values), evidence, codes, None)
-    shape, known = tuple(laid_out.values.shape), None
-    if laid_out.observed is not None:
-        known = workspace.get("known", shape, torch.uint8, device)
-        known.copy_(laid_out.observed)
-    reals = workspace.get("reals", shape, torch.float64, device)
-    reals.copy_(laid_out.values)
-    return FusedBatch(len(values), evidence, codes, None, None, reals, known)
+    else:
+        laid_out = Batch.of(program, evidence)
+        for into, code, leaves in zip(codes, laid_out.codes, program.fused.leaves, strict=True):
+            if code is not None:
+                into.copy_(code[leaves.source])
+    if not program.fused.looked_up:
+        shape = (len(program.circuit.variables), len(values))
+        reals = workspace.get("reals", shape, torch.float64, device)
+        known = None if evidence.observed is None else workspace.get("known", shape, torch.uint8, device)
+        if laid_out is not None:
+            reals.copy_(laid_out.values)
+            if known is not None and laid_out.observed is not None:
+                known.copy_(laid_out.observed)
+    return FusedBatch(len(values), evidence, codes, data, seen, reals, known)
 
 
 def _plain(evidence: Evidence, columns: int) -> bool:
@@ -176,7 +176,7 @@ def _plain(evidence: Evidence, columns: int) -> bool:
     values, observed = evidence.values, evidence.observed
     if values.ndim != 2 or values.shape[1] != columns or not len(values):
         return False
-    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+    if values.is_complex() or values.dtype == torch.bool:
         return False
     fits = observed is None or tuple(observed.shape) in (tuple(values.shape), (columns,))
     return fits and (observed is None or observed.dtype == torch.bool)

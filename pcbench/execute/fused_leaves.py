@@ -32,10 +32,20 @@ CELLS = 1 << 24
 
 
 def lay_out_codes(program: Program, batch: FusedBatch, outside: Tensor) -> None:
-    """Rows to look up, where they are not there yet; raises ``outside`` for values that are no category."""
+    """Rows to look up, and values of leaves that are not, where they are not there yet.
+
+    Raises ``outside`` for values that are no category, or not finite.
+    """
     from pcbench_kernels.gpu import encode_data
 
     assert program.fused is not None
+    if batch.data is not None and batch.reals is not None:
+        batch.reals.copy_(batch.data.T)
+        wrong = ~torch.isfinite(batch.reals)
+        if batch.known is not None and batch.seen is not None:
+            batch.known.copy_(batch.seen.T)
+            wrong &= batch.known != 0
+        torch.maximum(outside[:1], wrong.any().int(), out=outside[:1])
     for codes, leaves in zip(batch.codes, program.fused.leaves, strict=True):
         if not leaves.looked_up:
             torch.arange(codes.numel(), out=codes.view(-1))

@@ -350,6 +350,31 @@ def test_values_outside_their_domain_are_named(wrong: int) -> None:
     assert not any(bool(t.any()) for t in [*into.weights, *into.leaves])
 
 
+@pytest.mark.parametrize(
+    ("column", "wrong", "what"), [(0, 0.5, "not an integer"), (1, math.nan, "not finite"), (3, 3.0, "outside")]
+)
+def test_values_of_mixed_data_are_checked_where_they_are_laid_out(column: int, wrong: float, what: str) -> None:
+    model, precise = pair("mixed")
+    evidence = rows(model.circuit, 40, False)
+    evidence.values[33, column] = wrong
+    with pytest.raises(pcbench.errors.DataError, match=rf"row 33, variable 'x{column}'.*{what}"):
+        forward(model, evidence)
+    seen = torch.ones(evidence.values.shape, dtype=torch.bool)
+    seen[33, column] = False
+    unseen = Evidence(evidence.values, seen)
+    same(forward(model, unseen), forward(precise, unseen), 1e-6)
+
+
+def test_floats_may_hold_categories() -> None:
+    model, _ = pair("hclt")
+    data = rows(model.circuit, 9, False).values
+    assert torch.equal(forward(model, data.float()), forward(model, data))
+    data = data.float()
+    data[7, 4] = 0.5
+    with pytest.raises(pcbench.errors.DataError, match=r"row 7, variable 'x4'.*not an integer"):
+        forward(model, data)
+
+
 def test_what_has_no_fused_form_says_why() -> None:
     variables = Variables.finite(2, 3)
     pairs = torch.cartesian_prod(torch.arange(2), torch.arange(2))

@@ -31,8 +31,9 @@ def encode(
     b = (tl.program_id(1) * BN + tl.arange(0, BN)).to(tl.int64)
     b_in = b < B
     v = tl.load(variables + use)
-    value = tl.load(data + b * row_stride + v * column_stride, mask=b_in, other=0).to(tl.int64)
-    wrong = (value < 0) | (value >= SIZE)
+    given = tl.load(data + b * row_stride + v * column_stride, mask=b_in, other=0)
+    value = given.to(tl.int64)
+    wrong = (value < 0) | (value >= SIZE) | (value.to(given.dtype) != given)
     if PARTIAL:
         seen = tl.load(observed + b * seen_row + v * seen_column, mask=b_in, other=0) != 0
         value = tl.where(seen, value, SIZE)
