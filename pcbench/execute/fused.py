@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from ..compile import Program
-from .evidence import Batch, Evidence
+from .fused_evidence import FusedBatch
 from .fused_leaves import compute_densities, count_leaves, lay_out_codes, lookups_of, samples_of, sort_all
+from .fused_soft import fill_soft
 from .graphs import beside
 from .model import Parameters
 from .statistics import Statistics
@@ -30,34 +31,6 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
 #: What may go wrong in a pass, each with a flag: mass was lost to underflow, a value is no category, a count is not finite.
 #: The last flag is the launches' own: with it, no parameter changes.
 SUSPECT, OUTSIDE, WRONG, HOLD = range(4)
-
-
-@dataclass(frozen=True, eq=False)
-class FusedBatch:
-    """Evidence laid out for the fused passes.
-
-    Attributes:
-        size: rows ``B``.
-        evidence: as it was given.
-        codes: int32 ``[slots, B]`` of each leaf table, rows of its lookup table.
-        data: ``[B, V]`` on the GPU, from which the upward pass has yet to make the codes; ``None``: they are there.
-        seen: bytes ``[B, V]``, 0 where a value of ``data`` is missing; ``None``: none is.
-        reals, known: float64 and bytes ``[V, B]``, the same for leaves that have no table; ``None``: there are none.
-    """
-
-    size: int
-    evidence: Evidence
-    codes: tuple[Tensor, ...]
-    data: Tensor | None
-    seen: Tensor | None = None
-    reals: Tensor | None = None
-    known: Tensor | None = None
-
-    @property
-    def kind(self) -> Hashable:
-        """What a captured graph has baked in beside the size: how data and mask are read."""
-        seen = None if self.seen is None else self.seen.stride()
-        return None if self.data is None else self.data.dtype, seen, self.known is None
 
 
 @dataclass(eq=False)
@@ -135,53 +108,6 @@ def flags(workspace: Workspace, device: torch.device) -> Tensor:
     return workspace.get("flags", (4,), torch.int32, device)
 
 
-def fused_batch(program: Program, evidence: Evidence, workspace: Workspace) -> FusedBatch | None:
-    """Evidence laid out for the fused passes, or ``None`` when this program or evidence needs the others.
-
-    Data is checked by the launches that lay it out; the flag is read with the result.
-    """
-    if program.fused is None or evidence.soft or len(evidence) * program.fused.widest >= 1 << 31:
-        return None  # the kernels' addresses within a block have 32 bits
-    device, values = program.device, evidence.values
-    codes = tuple(
-        workspace.get(f"codes{t}", (len(leaves.source), len(values)), torch.int32, device)
-        for t, leaves in enumerate(program.fused.leaves)
-    )
-    data = seen = reals = known = laid_out = None
-    if _plain(evidence, program.fused.variables):
-        data = workspace.get("data", tuple(values.shape), values.dtype, device)
-        data.copy_(values)
-        if evidence.observed is not None:
-            held = workspace.get("seen", tuple(evidence.observed.shape), torch.uint8, device)
-            held.copy_(evidence.observed)
-            seen = held.expand(values.shape)
-    else:
-        laid_out = Batch.of(program, evidence)
-        for into, code, leaves in zip(codes, laid_out.codes, program.fused.leaves, strict=True):
-            if code is not None:
-                into.copy_(code[leaves.source])
-    if not program.fused.looked_up:
-        shape = (len(program.circuit.variables), len(values))
-        reals = workspace.get("reals", shape, torch.float64, device)
-        known = None if evidence.observed is None else workspace.get("known", shape, torch.uint8, device)
-        if laid_out is not None:
-            reals.copy_(laid_out.values)
-            if known is not None and laid_out.observed is not None:
-                known.copy_(laid_out.observed)
-    return FusedBatch(len(values), evidence, codes, data, seen, reals, known)
-
-
-def _plain(evidence: Evidence, columns: int) -> bool:
-    """Whether values and mask are of the right shapes and types for the kernel that looks at each value."""
-    values, observed = evidence.values, evidence.observed
-    if values.ndim != 2 or values.shape[1] != columns or not len(values):
-        return False
-    if values.is_complex() or values.dtype == torch.bool:
-        return False
-    fits = observed is None or tuple(observed.shape) in (tuple(values.shape), (columns,))
-    return fits and (observed is None or observed.dtype == torch.bool)
-
-
 def fused_upward(
     program: Program,
     parameters: Parameters,
@@ -198,6 +124,7 @@ def fused_upward(
         begin(up)
         climb(up, 0, None)
 
+    fill_soft(up)
     run(up, ("up", downward, keep, batch.kind), work)
     return up
 
@@ -246,19 +173,19 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     program, fused, p = up.program, up.program.fused, up.buffers
     assert fused is not None
     fresh = statistics.rows == 0
-    samples = samples_of(program, up.batch.size, up.workspace)
+    samples, counted = samples_of(program, up.batch.size, up.workspace), replace(p, codes=up.batch.counted)
 
     def work() -> None:
         if fresh:
             for table in fused.shared:  # the others are written
                 statistics.weights[table].zero_()
-        with beside(program.device, lambda: sort_all(program, p, samples)):
+        with beside(program.device, lambda: sort_all(program, counted, samples)):
             flow_down(up)
             for edges in fused.edges:
                 count_edges(p, edges, statistics.flat, 0, fresh)
         count_leaves(program, p, up.batch, samples, statistics, fresh, up.workspace)
 
-    run(up, ("down", fresh, up.seeded), work, statistics.flat, *statistics.leaves)
+    run(up, ("down", fresh, up.seeded, up.batch.kind), work, statistics.flat, *statistics.leaves)
 
 
 def flow_down(up: FusedPass) -> None:
@@ -300,7 +227,7 @@ def _buffers(
         workspace.get("seeds", (size, program.circuit.num_outputs), program.dtype, device),
         parameters.flat,
         parameters.operands,
-        lookups_of(program, parameters, size, workspace),
+        lookups_of(program, parameters, batch, workspace),
         batch.codes,
         flags(workspace, device)[SUSPECT:],
         downward or keep,

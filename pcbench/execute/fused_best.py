@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..compile import Program, weight_starts
 from .evidence import Evidence
-from .fused import OUTSIDE, FusedBatch, flags, fused_batch
+from .fused import OUTSIDE, flags
+from .fused_evidence import FusedBatch, fused_batch
 from .fused_leaves import compute_densities, lay_out_codes, lookups_of, parameters_at, write_values
 from .fused_topdown import Wanted, empty_samples, leave_out, plan_of, root_of, type_of_values
 from .leaves import write_logs
@@ -135,7 +136,7 @@ def _trees(program: Program, parameters: Parameters, batch: FusedBatch, workspac
     def flat(name: str, *shape: int, kind: torch.dtype = torch.float32) -> Tensor:
         return workspace.get(name, shape, kind, device)
 
-    logs, lookups, modes = _tables(program, parameters, size, workspace)
+    logs, lookups, modes = _tables(program, parameters, batch, workspace)
     return Trees(
         size,
         flat("best values", size * fused.num_values),
@@ -153,7 +154,7 @@ def _trees(program: Program, parameters: Parameters, batch: FusedBatch, workspac
 
 
 def _tables(
-    program: Program, parameters: Parameters, size: int, workspace: Workspace
+    program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace
 ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Log weights, log tables and modes of leaves, as :class:`~pcbench_kernels.gpu.trees.Trees` has them: made anew for other
     parameters only."""
@@ -164,7 +165,7 @@ def _tables(
             sets, nodes, elements = weights.shape
             held = logs[start : start + weights.numel()].view(sets, elements, nodes)
             held.copy_(weights.transpose(1, 2)).log_()
-    lookups, modes = list(lookups_of(program, parameters, size, workspace)), []
+    lookups, modes = list(lookups_of(program, parameters, batch, workspace)), []
     for t, table in enumerate(program.leaf_tables):
         leaves, shape = parameters.leaves[t], (len(table.parameters), table.nodes)
         mode = workspace.get(f"modes{t}", shape, torch.float32 if table.categories is None else torch.int32, program.device)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..compile import Program
 from .evidence import Evidence
-from .fused import FusedPass, fused_batch, fused_downward, fused_upward
+from .fused import FusedPass, fused_downward, fused_upward
+from .fused_evidence import fused_batch
 from .model import Parameters
 from .statistics import Statistics
 from .workspace import Workspace
@@ -26,7 +27,7 @@ def fused_evaluation(program: Program, parameters: Parameters, evidence: Evidenc
     Raises:
         DataError: when the evidence does not fit the variables.
     """
-    laid_out = fused_batch(program, evidence, workspace)
+    laid_out = fused_batch(program, evidence, workspace, soft=True)
     if laid_out is None:
         return None
 
@@ -38,7 +39,7 @@ def fused_evaluation(program: Program, parameters: Parameters, evidence: Evidenc
     def rehearsed() -> None:
         fused_downward(passed(), Statistics.within(program, workspace))
 
-    workspace.graphs.rehearse(("gradient", program, laid_out.size), rehearsed, program.device)
+    workspace.graphs.rehearse(("gradient", program, laid_out.size, laid_out.kind), rehearsed, program.device)
     up = passed()
     return up if up.settle().exact else None
 

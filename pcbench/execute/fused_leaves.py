@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.fused import FusedLeaves
     from pcbench_kernels.gpu import Pass, Samples, Update
 
-    from .fused import FusedBatch, FusedPass
+    from .fused import FusedPass
+    from .fused_evidence import FusedBatch
 
 #: Family and parameters ``[P, S, N]`` → log values ``[P, N]``.
 MissingRule: TypeAlias = Callable[[Distribution, Tensor], Tensor]
@@ -53,16 +54,16 @@ def lay_out_codes(program: Program, batch: FusedBatch, outside: Tensor) -> None:
             encode_data(batch.data, batch.seen, leaves, codes, outside)
 
 
-def lookups_of(program: Program, parameters: Parameters, size: int, workspace: Workspace) -> tuple[Tensor, ...]:
+def lookups_of(program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace) -> tuple[Tensor, ...]:
     """What the kernels look up, for each leaf table."""
     assert program.fused is not None
 
     def computed(leaves: FusedLeaves) -> Tensor:
-        shape = (len(leaves.source) * size, leaves.nodes)
+        shape = (len(leaves.source) * batch.size, leaves.nodes)
         return workspace.get(f"densities{leaves.table}", shape, torch.float32, program.device)
 
     tables = zip(parameters.gathered, program.fused.leaves, strict=True)
-    return tuple(table if leaves.looked_up else computed(leaves) for table, leaves in tables)
+    return tuple(table if leaves.looked_up and leaves.table not in batch.hard else computed(leaves) for table, leaves in tables)
 
 
 def compute_densities(

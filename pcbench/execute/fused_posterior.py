@@ -9,7 +9,6 @@ so there they are divided by their sum. Where the sum is off by more than :data:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -17,7 +16,8 @@ from torch import Tensor
 from ..compile import LeafTable, Program
 from ..scope import Finite
 from .evidence import Evidence
-from .fused import FusedPass, flow_down, fused_batch, fused_upward, run
+from .fused import FusedPass, flow_down, fused_upward, run
+from .fused_evidence import entries_of, fused_batch
 from .model import Parameters
 from .workspace import Workspace
 
@@ -55,22 +55,6 @@ class Posteriors:
 
     log_likelihood: Tensor
     shares: tuple[Shares, ...]
-
-
-#: Program → column → (leaf table, place in its ``uses``) of each leaf vector over it.
-_entries: WeakKeyDictionary[Program, dict[int, list[tuple[int, int]]]] = WeakKeyDictionary()
-
-
-def _entries_of(program: Program) -> dict[int, list[tuple[int, int]]]:
-    if (known := _entries.get(program)) is not None:
-        return known
-    assert program.fused is not None
-    found: dict[int, list[tuple[int, int]]] = {}
-    for leaves in program.fused.leaves:
-        for entry, column in enumerate(leaves.variables[leaves.uses].tolist()):
-            found.setdefault(column, []).append((leaves.table, entry))
-    _entries[program] = found
-    return found
 
 
 def small_enough_to_pin(program: Program, rows: int, columns: list[int]) -> bool:
@@ -175,7 +159,7 @@ def _shares(up: FusedPass, size: int, columns: list[int], output: int, off: Tens
 
 def _piece(up: FusedPass, size: int, columns: list[int], output: int, off: Tensor) -> Tensor:
     """``[columns, B, size]`` on the GPU; raises ``off`` to the greatest error of a sum of flows."""
-    program, rows, known = up.program, up.batch.size, _entries_of(up.program)
+    program, rows, known = up.program, up.batch.size, entries_of(up.program)
     out = up.workspace.get("shares", (len(columns), rows, size), torch.float32, program.device)
     total = up.workspace.get("share", (len(columns), rows), torch.float32, program.device).zero_()
     scope = _scope_of(program, output)

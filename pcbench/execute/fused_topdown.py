@@ -17,7 +17,8 @@ from torch import Tensor
 from ..compile import LeafTable, Program
 from ..scope import Finite
 from .evidence import Evidence
-from .fused import FusedBatch, FusedPass, flags, fused_batch, fused_upward, report_flags
+from .fused import FusedPass, flags, fused_upward, report_flags
+from .fused_evidence import FusedBatch, fused_batch
 from .fused_leaves import parameters_at, write_values
 from .model import Parameters
 from .noise import uniform_of

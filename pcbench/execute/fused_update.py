@@ -15,7 +15,6 @@ from ..compile import LeafTable, Program, weight_starts
 from .fused import (
     HOLD,
     WRONG,
-    FusedBatch,
     Settled,
     begin,
     climb,
@@ -24,6 +23,7 @@ from .fused import (
     new_pass,
     report_flags,
 )
+from .fused_evidence import FusedBatch
 from .fused_leaves import learn_leaves, samples_of, sort_all
 from .graphs import beside
 from .model import Parameters

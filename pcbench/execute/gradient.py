@@ -8,7 +8,8 @@ gradient that arrives from above instead of ones, leaves every derivative that i
 - by parameters and values of other leaves: the leaf's flow times the derivative of its log density, by autograd;
 - by soft evidence ``s_c``: ``Σ_n flow_n p_nc / Σ_c s_c p_nc`` over the leaves of the variable.
 
-On a GPU, hard evidence takes the fused passes; batches that these cannot represent, and soft evidence, the exact ones.
+On a GPU, the fused passes take all of it but gradients by values, and batches that they cannot represent: those need the
+exact ones.
 
 Rows of probability zero have no derivative. They send none: their part of every gradient is zero.
 """
@@ -31,6 +32,7 @@ from .free import sum_gradient
 from .fused import FusedPass
 from .fused_gradient import fused_counts, fused_evaluation
 from .fused_leaves import flows_of_densities
+from .fused_soft import soft_gradients
 from .model import Model, Parameters
 from .statistics import Statistics
 from .steps import forward
@@ -145,7 +147,7 @@ class _LogLikelihood(torch.autograd.Function):
             if act is None:  # a second backward pass (retain_graph=True): the first one overwrote the elements
                 act = call.evaluate(values, observed, soft)
             if isinstance(act, FusedPass):
-                found = _fused_gradients(call, act, upstream[0])
+                found = _fused_gradients(call, act, soft, upstream[0], ctx.needs_input_grad)
             else:
                 found = _gradients(call, act, values, soft, upstream[0], ctx.needs_input_grad)
             call.spaces.give_back(act.workspace)
@@ -171,14 +173,35 @@ class _OnlyOnce(torch.autograd.Function):
         )
 
 
-def _fused_gradients(call: _Call, up: FusedPass, upstream: Tensor) -> list[Tensor | None]:
-    """The same as :func:`_gradients` of hard evidence, whose values need no gradient."""
+def _fused_gradients(
+    call: _Call, up: FusedPass, soft: Sequence[Tensor], upstream: Tensor, needed: Sequence[bool]
+) -> list[Tensor | None]:
+    """The same as :func:`_gradients` of evidence whose values need no gradient."""
+    program = call.program
     statistics, scale = fused_counts(up, upstream)
-    tables = call.program.leaf_tables
+    by_soft = _zeros_of(call, soft, needed)
     by_leaf = {
-        t: _through_fused_density(up, t) if tables[t].categories is None else statistics.leaves[t][:, :-1] for t in call.leaves
+        t: _through_fused_density(up, t) if program.leaf_tables[t].categories is None else statistics.leaves[t][:, :-1]
+        for t in call.leaves
     }
-    return [None, None, None, *_by_parameters(call, statistics, by_leaf, scale)]
+    for t in up.batch.hard:
+        soft_gradients(up, t, by_leaf.get(t), by_soft)
+    return [None, None, None, *_by_soft(call, by_soft, soft, scale), *_by_parameters(call, statistics, by_leaf, scale)]
+
+
+def _zeros_of(call: _Call, soft: Sequence[Tensor], needed: Sequence[bool]) -> dict[int, Tensor | None]:
+    """Where gradients by soft evidence are added up; ``None`` where none is wanted."""
+    wanted = needed[3 : 3 + len(soft)]
+    return {
+        v: torch.zeros_like(s, dtype=torch.float64, device=call.program.device) if asked else None
+        for v, s, asked in zip(call.soft, soft, wanted, strict=True)
+    }
+
+
+def _by_soft(
+    call: _Call, found: dict[int, Tensor | None], soft: Sequence[Tensor], scale: float | Tensor
+) -> list[Tensor | None]:
+    return [None if (g := found[v]) is None else _like(g * scale, s) for v, s in zip(call.soft, soft, strict=True)]
 
 
 def _through_fused_density(up: FusedPass, t: int) -> Tensor:
@@ -200,14 +223,11 @@ def _gradients(
     scale = float(seeds.abs().amax())
     if not 0 < scale < torch.inf:
         scale = 1.0
-    wants_values, wants_soft = needed[1], needed[3 : 3 + len(soft)]
+    wants_values = needed[1]
     counted = any(needed[3 + len(soft) :])
     statistics = Statistics.zeros(program) if counted else None
     downward(act, seeds / scale, statistics)
-    by_soft = {
-        v: torch.zeros_like(s, dtype=torch.float64, device=act.device) if wanted else None
-        for v, s, wanted in zip(call.soft, soft, wants_soft, strict=True)
-    }
+    by_soft = _zeros_of(call, soft, needed)
     by_values = torch.zeros(act.batch.values.shape, dtype=torch.float64, device=act.device) if wants_values else None
     by_leaf: dict[int, Tensor] = {}
     for t, table in enumerate(program.leaf_tables):
@@ -219,7 +239,7 @@ def _gradients(
         elif counted or wants_values:
             by_leaf[t] = _through_density(act, t, table, by_values)
     found: list[Tensor | None] = [None, None if by_values is None else _like(by_values.T * scale, values), None]
-    found += [None if (g := by_soft[v]) is None else _like(g * scale, s) for v, s in zip(call.soft, soft, strict=True)]
+    found += _by_soft(call, by_soft, soft, scale)
     if statistics is None:
         return [*found, *(None for _ in [*call.sums, *call.leaves])]
     return [*found, *_by_parameters(call, statistics, by_leaf, scale)]

@@ -12,7 +12,8 @@ from torch import Tensor
 from ..errors import DataError, hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
-from .fused import FusedBatch, FusedPass, fused_batch, fused_downward, fused_upward
+from .fused import FusedPass, fused_downward, fused_upward
+from .fused_evidence import FusedBatch, fused_batch
 from .fused_update import fused_step, updates_alone
 from .linear import fastest_upward
 from .maximise import check_rates, maximise, recycled
@@ -43,7 +44,7 @@ def forward(model: Model, evidence: Data, workspace: Workspace | None = None) ->
     """
     with torch.no_grad():
         evidence, workspace = Evidence.of(evidence), workspace or Workspace()
-        if (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
+        if (laid_out := fused_batch(model.program, evidence, workspace, soft=True)) is not None:
 
             def passed() -> FusedPass:
                 return fused_upward(model.program, model.parameters, laid_out, workspace)
@@ -109,7 +110,7 @@ def _exact_expectation(
 
 
 def _rehearse(what: Hashable, passed: Callable[[], object], batch: FusedBatch, model: Model, workspace: Workspace) -> None:
-    workspace.graphs.rehearse((what, model.program, batch.size), passed, model.program.device)
+    workspace.graphs.rehearse((what, model.program, batch.size, batch.kind), passed, model.program.device)
 
 
 def _lap(clock: Clock | None, part: str) -> None:

@@ -26,7 +26,7 @@ import pcbench as pcb
 from pcbench.bench import cases
 from pcbench.compile.fuse import fuse
 from pcbench.execute import Workspace
-from pcbench.execute.fused import fused_batch
+from pcbench.execute.fused_evidence import fused_batch
 from pcbench.execute.fused_update import fused_step
 from pcbench.execute.maximise import recycled
 

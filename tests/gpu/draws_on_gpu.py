@@ -17,7 +17,8 @@ from pcbench import Evidence, Model, log_likelihood, mpe, sample
 from pcbench.bench import cases
 from pcbench.bench.query_check import half_observed
 from pcbench.execute import Wanted, Workspace, empty_samples, fused_draw
-from pcbench.execute.fused import fused_batch, fused_upward
+from pcbench.execute.fused import fused_upward
+from pcbench.execute.fused_evidence import fused_batch
 
 from ..conformance.cases import CASES
 

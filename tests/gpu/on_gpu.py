@@ -1,6 +1,6 @@
 """Every structure, family and tying of the conformance tests on a real GPU, against the CPU: ``python -m tests.gpu.on_gpu``.
 
-Likelihoods, expected counts, updates, steps in place, samples, best trees, conditionals, gradients; prints each failure, and
+Likelihoods, expected counts, updates, steps in place, samples, best trees, conditionals, gradients (by soft evidence, too); prints each failure, and
 exits with their number.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 
 import pcbench
-from pcbench import Model, conditional, log_likelihood, mpe, sample
+from pcbench import Evidence, Finite, Model, conditional, log_likelihood, mpe, sample
 from pcbench.bench import query_check
 from pcbench.execute import Workspace, em_step, expectation, maximise
 from pcbench.nn import CircuitModule
@@ -84,7 +84,24 @@ def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[]
         one, two = ([p.grad for p in module.parameters()] for module in modules)
         return max(off(g, h) for g, h in zip(one, two, strict=True) if g is not None and h is not None)
 
-    return {f.__name__: f for f in (likelihood, counts, steps, samples, best, posteriors, gradients)}
+    def soft() -> float:
+        """Likelihoods of soft evidence, and gradients by it; 0 where no variable is finite."""
+        found = []
+        for model in (on_gpu, on_cpu):
+            generator = torch.Generator().manual_seed(5)
+            given = {
+                v.index: torch.rand(33, v.domain.size, generator=generator).requires_grad_()
+                for v in circuit.variables[:3]
+                if isinstance(v.domain, Finite)
+            }
+            out = CircuitModule(model)(Evidence(evidence.values, evidence.observed, given))
+            if given:
+                torch.where(torch.isfinite(out), out, 0.0).sum().backward()
+            found.append([out.detach(), *(s.grad for s in given.values() if s.grad is not None)])
+        one, two = found
+        return max(off(a, b) for a, b in zip(one, two, strict=True))
+
+    return {f.__name__: f for f in (likelihood, counts, steps, samples, best, posteriors, gradients, soft)}
 
 
 class Tally:

@@ -13,10 +13,22 @@ import pytest
 import torch
 
 import pcbench
-from pcbench import Categorical, Circuit, Evidence, InputBlock, Model, Parameter, ProductBlock, SumBlock, Variables
+from pcbench import (
+    Categorical,
+    Circuit,
+    Evidence,
+    Finite,
+    InputBlock,
+    Model,
+    Parameter,
+    ProductBlock,
+    SumBlock,
+    Variables,
+    log_likelihood,
+)
 from pcbench.compile.fuse import Fused, fuse
 from pcbench.errors import DataError, QueryError
-from pcbench.execute import gradient
+from pcbench.execute import gradient, steps
 from pcbench.nn import CircuitModule
 
 from .test_interpreted import CIRCUITS, fused, one_program, pair, rows
@@ -160,3 +172,34 @@ def test_no_gradient_from_above_is_none_below() -> None:
     model, _ = pair("binary")
     for found in gradients(model, rows(model.circuit, 3, False), torch.zeros(3, 1, dtype=torch.float64)).values():
         assert not bool(found.any())
+
+
+def softly(circuit: Circuit, size: int) -> tuple[Evidence, list[torch.Tensor]]:
+    """Evidence in which the first finite variable has likelihoods for each row and the last one for all of them, and others are
+    missing at random; and those likelihoods, by which gradients are to be taken."""
+    hard, generator = rows(circuit, size, True), torch.Generator().manual_seed(1)
+    first, *_, last = (v for v in circuit.variables if isinstance(v.domain, Finite))
+    given = torch.rand(size, first.domain.size, generator=generator, dtype=torch.float64)
+    given[1] *= 1e-90
+    given[2, 0] = 0.0
+    shared = torch.rand(last.domain.size, generator=generator, dtype=torch.float64)
+    soft = {first.index: given.requires_grad_(), last.index: shared.requires_grad_()}
+    return Evidence(hard.values, hard.observed, soft), [given, shared]
+
+
+@pytest.mark.parametrize("name", ["hclt", "hmm, tied", "rat, many", "pd", "mixed"])
+def test_soft_evidence_takes_the_fused_passes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, precise = pair(name)
+    evidence, soft = softly(model.circuit, 19)
+    upstream = mixed(19, 1)
+    expected = gradients(precise, evidence, upstream)
+    truth, by_soft = log_likelihood(precise, evidence), [s.grad for s in soft]
+    for s in soft:
+        s.grad = None
+    monkeypatch.setattr(gradient, "upward", None)  # the exact passes would raise
+    monkeypatch.setattr(steps, "fastest_upward", None)
+    torch.testing.assert_close(log_likelihood(model, evidence), truth, rtol=1e-6, atol=0)
+    same(gradients(model, evidence, upstream), expected, 1e-5)
+    for s, g in zip(soft, by_soft, strict=True):
+        assert g is not None
+        torch.testing.assert_close(s.grad, g, rtol=1e-4, atol=1e-12)

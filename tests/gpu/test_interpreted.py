@@ -37,7 +37,8 @@ from pcbench import (
 from pcbench.compile import fuse_blocks
 from pcbench.compile.fuse import fuse, why_not_fused
 from pcbench.execute import Statistics, Workspace, em_step, expectation, forward, maximise
-from pcbench.execute.fused import fused_batch, fused_upward
+from pcbench.execute.fused import fused_upward
+from pcbench.execute.fused_evidence import fused_batch
 from pcbench_kernels.gpu import computed, leafwise, tiles, topdown, up
 
 from ..conformance.cases import retied
