@@ -16,6 +16,8 @@ SHELL := bash
 PYTHON ?= python3
 PIP_FLAGS ?=
 PYTEST_FLAGS ?=
+# Tests share the cores, a process each: torch takes one thread in tests. Those marked `alone` measure time, as do the browser's.
+PARALLEL := --numprocesses=logical --maxprocesses=8 --dist=worksteal
 # Jupyter refuses to run as root, which is who you are in a bare container; it still listens on loopback only.
 LAB_FLAGS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 NOTEBOOK ?= notebooks/01-first-lesson.ipynb
@@ -77,11 +79,13 @@ browser:
 	    echo "As root: apt-get install chromium    (or run make check, which needs no browser)" >&2; exit 1; }; }
 
 check: bundle lint types frontend-test
-	$(BIN)/python -m pytest -m "not browser" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not (browser or alone)" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "alone and not browser" $(PYTEST_FLAGS)
 
-# pytest comes last, so that the last line tells how many tests ran.
+# pytest comes last, so that the last lines tell how many tests ran.
 test: browser bundle lint types frontend-test
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not (browser or alone)" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m "browser or alone" $(PYTEST_FLAGS)
 
 pictures: browser bundle $(DEV_READY)
 	$(BIN)/python -m tests.browser.screenshots docs

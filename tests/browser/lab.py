@@ -50,6 +50,7 @@ class Lab:
         command = [
             *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}"),
             *("--allow-root", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={self.folder}"),
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",  # each page would ask the network
         ]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)

@@ -3,10 +3,6 @@ circuit."""
 
 from __future__ import annotations
 
-import os
-
-os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported: Triton decides when it decorates them
-
 import threading
 import warnings
 

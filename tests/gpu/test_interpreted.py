@@ -3,10 +3,6 @@ tied and untied, odd widths and batch sizes, missing data, several terms, parent
 
 from __future__ import annotations
 
-import os
-
-os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported: Triton decides when it decorates them
-
 import dataclasses
 import math
 import warnings

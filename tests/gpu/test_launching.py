@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported: Triton decides when it decorates them
-
 import dataclasses
 import threading
 import warnings

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import os
-
-os.environ["TRITON_INTERPRET"] = "1"  # before the kernels are imported: Triton decides when it decorates them
 
 import pytest
 import torch

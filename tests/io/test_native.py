@@ -182,6 +182,7 @@ print(spent)
 """
 
 
+@pytest.mark.alone
 def test_a_hundred_thousand_blocks(tmp_path: Path) -> None:
     """In a process of its own, without run-time type checks. 3 s on a core of 2026; the bar catches what is quadratic."""
     command = [sys.executable, "-c", LARGE, str(tmp_path / "c.pcb")]

@@ -35,6 +35,7 @@ def until(condition, seconds: float = 10.0) -> None:
         time.sleep(0.001)
 
 
+@pytest.mark.alone
 def test_pause_step_resume_stop(run):
     until(lambda: run.step > 3)
     assert run.state == "running"

@@ -127,6 +127,7 @@ def test_memory_without_proc(monkeypatch):
 
 
 # ---- machine ---------------------------------------------------------------------------------------------------------
+@pytest.mark.alone
 def test_roofline_is_measured_once():
     first = measure()
     start = time.perf_counter()

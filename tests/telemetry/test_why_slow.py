@@ -123,6 +123,7 @@ def test_a_slow_callback_is_named():
     assert run.why_slow.startswith("Python: ")
 
 
+@pytest.mark.alone
 def test_a_run_knows_how_busy_its_machine_is(monkeypatch):
     monkeypatch.setattr(machine, "measure", lambda *_: Roofline(1e15, 1e15))
     real = machine.MachineMeter.__init__

@@ -57,8 +57,19 @@ def bench() -> Iterator[Caught]:
 
 
 # ---- the fixture -----------------------------------------------------------------------------------------------------
+def alike(one: Any, two: Any) -> bool:
+    """The same JSON, but for the last digits of its floats: those depend on the processor."""
+    if type(one) is not type(two):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(alike(one[key], two[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(two) and all(map(alike, one, two))
+    return math.isclose(one, two, rel_tol=1e-12, abs_tol=1e-12) if isinstance(one, float) else bool(one == two)
+
+
 def test_the_fixture_is_what_its_program_writes() -> None:
-    assert json.loads(json.dumps(lab_cases.whole())) == STORED, "run: python -m tests.widgets.lab_cases"
+    assert alike(json.loads(json.dumps(lab_cases.whole())), STORED), "run: python -m tests.widgets.lab_cases"
 
 
 @pytest.mark.parametrize("entry", STORED, ids=lambda entry: entry["lesson"]["title"])

@@ -1,6 +1,6 @@
 // A block's parameters: one node at a time, a slider for each. While a slider moves, the numbers on the canvas follow.
 
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useStore } from "zustand";
 import { NumberInput } from "../NumberInput";
 import { childrenOf, labelOf, type DraftBlock } from "./draft";
@@ -30,12 +30,16 @@ export function Weights({ part, block }: { part: BuilderPart; block: DraftBlock 
   const [known, setKnown] = useState<Parameters | null>(null);
   const [tried, setTried] = useState<number[] | null>(null);
   const [node, setNode] = useState(0);
+  const sent = useRef<number[] | null>(null);
   useEffect(() => {
     let wanted = true;
+    const same = known?.block === block.id;
     void part.ask("values", { block: block.id }).then((answer) => {
       if (!wanted) return;
-      setKnown(answer.ok ? (answer as unknown as Parameters) : null);
-      setTried(null);
+      const found = answer.ok ? (answer as unknown as Parameters) : null;
+      setKnown(found);
+      // What was tried since the last edit is newer than the answer to that.
+      setTried((now) => (same && now !== sent.current && now?.length === found?.values?.length ? now : null));
     });
     return () => {
       wanted = false;
@@ -63,7 +67,9 @@ export function Weights({ part, block }: { part: BuilderPart; block: DraftBlock 
     part.tryOut({ block: block.id, values: next });
   };
   const commit = () => {
-    if (tried && !part.edit("set_weights", { id: block.id, values: tried })) {
+    if (!tried || tried === sent.current) return; // a slider's key is released, and then the slider is left
+    sent.current = tried;
+    if (!part.edit("set_weights", { id: block.id, values: tried })) {
       setTried(null);
       part.tryOut(null);
     }
