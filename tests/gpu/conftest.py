@@ -2,7 +2,7 @@
 
 It prepares Triton's language anew for every function that a kernel calls: once a launch is enough. And Python keeps frames in
 pieces of 16 KB: where a loop calls at the end of one, each call asks the system for a piece and gives it back. A launch that
-claims a large frame gets a large piece, and what it calls shares it. A Triton that names these functions otherwise runs as it is.
+claims a large frame gets a large piece, and what it calls shares it. A Triton that names these otherwise runs as it is.
 """
 
 from __future__ import annotations
