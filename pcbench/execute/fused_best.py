@@ -14,9 +14,10 @@ from torch import Tensor
 
 from ..compile import Program, weight_starts
 from .evidence import Evidence
-from .fused import OUTSIDE, flags
+from .fused_densities import compute_densities, parameters_at, write_values
 from .fused_evidence import FusedBatch, fused_batch
-from .fused_leaves import compute_densities, lay_out_codes, lookups_of, parameters_at, write_values
+from .fused_leaves import lay_out_codes, lookups_of
+from .fused_pass import OUTSIDE, flags
 from .fused_topdown import Wanted, empty_samples, leave_out, plan_of, root_of, type_of_values
 from .leaves import write_logs
 from .max_product import MAX_RULE

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ..compile import Program
 from .evidence import Evidence
-from .fused import FusedPass, fused_downward, fused_upward
+from .fused import fused_downward, fused_upward
 from .fused_evidence import fused_batch
+from .fused_pass import FusedPass
 from .model import Parameters
 from .statistics import Statistics
 from .workspace import Workspace

@@ -6,14 +6,14 @@ own, with a row for each slot and sample; then the same kernels look them up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..compile import LeafTable, Program
-from ..distributions import Distribution, Gaussian
+from .fused_densities import moments_of
+from .fused_evidence import FusedBatch
 from .leaves import write_logs
 from .model import Parameters
 from .statistics import Statistics
@@ -22,14 +22,6 @@ from .workspace import Workspace
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.fused import FusedLeaves
     from pcbench_kernels.gpu import Pass, Samples, Update
-
-    from .fused import FusedPass
-    from .fused_evidence import FusedBatch
-
-#: Family and parameters ``[P, S, N]`` → log values ``[P, N]``.
-MissingRule: TypeAlias = Callable[[Distribution, Tensor], Tensor]
-#: Densities of families without a kernel that are computed at once.
-CELLS = 1 << 24
 
 
 def lay_out_codes(program: Program, batch: FusedBatch, outside: Tensor) -> None:
@@ -64,48 +56,6 @@ def lookups_of(program: Program, parameters: Parameters, batch: FusedBatch, work
 
     tables = zip(parameters.gathered, program.fused.leaves, strict=True)
     return tuple(table if leaves.looked_up and leaves.table not in batch.hard else computed(leaves) for table, leaves in tables)
-
-
-def compute_densities(
-    program: Program, parameters: Parameters, batch: FusedBatch, lookups: Sequence[Tensor], missing: MissingRule | None = None
-) -> None:
-    """The launches that fill what is looked up of leaves that have no table.
-
-    ``missing``: what they are worth where nothing is observed, if not 1 (the logarithm, as in :class:`~.upward.LeafRule`).
-    """
-    from pcbench_kernels.gpu import normal
-
-    assert program.fused is not None
-    for leaves in program.fused.leaves:
-        if leaves.looked_up:
-            continue
-        assert batch.reals is not None
-        t = leaves.table
-        family, held, out = program.leaf_tables[t].distribution, parameters.leaves[t], lookups[t]
-        if isinstance(family, Gaussian):
-            normal(batch.reals, batch.known, leaves, held, out)
-        else:
-            _densities(family, held, leaves, batch.reals, batch.known, out)
-        if missing is not None and batch.known is not None:
-            table, seen = out.view(-1, batch.size, leaves.nodes), batch.known[leaves.variables] != 0
-            table.copy_(torch.where(seen[:, :, None], table, missing(family, held)[leaves.owners][:, None, :]))
-
-
-def _densities(
-    family: Distribution, parameters: Tensor, leaves: FusedLeaves, values: Tensor, known: Tensor | None, out: Tensor
-) -> None:
-    """The same for any family, by PyTorch's kernels."""
-    size = values.shape[1]
-    step, table = max(1, CELLS // (size * leaves.nodes)), out.view(-1, size, leaves.nodes)
-    for first in range(0, len(table), step):
-        variables, owners = leaves.variables[first : first + step], leaves.owners[first : first + step]
-        x = values[variables]
-        if known is not None:  # what is not observed may hold anything, NaN included
-            x = torch.where(known[variables] != 0, x, 0.0)
-        density = family.log_density(parameters[owners], x)
-        if known is not None:
-            density = torch.where(known[variables][:, :, None] != 0, density, 0.0)
-        table[first : first + step] = density
 
 
 def samples_of(program: Program, size: int, workspace: Workspace) -> dict[int, Samples]:
@@ -159,28 +109,11 @@ def count_leaves(
         if leaves.looked_up:
             count_categories(p, leaves, samples[leaves.table], out, fresh)
             continue
-        moments = _moments(program, p, batch, leaves, space)
+        moments = moments_of(program, p, batch, leaves, space)
         if fresh:
             out.copy_(moments)
         else:
             out += moments
-
-
-def _moments(program: Program, p: Pass, batch: FusedBatch, leaves: FusedLeaves, space: Workspace) -> Tensor:
-    """``[sets, 1 + T, N]`` float64: total flow, and flow-weighted sufficient statistics."""
-    from pcbench_kernels.gpu import moment_parts, weigh
-
-    family, values, known = program.leaf_tables[leaves.table].distribution, batch.reals, batch.known
-    assert values is not None
-    if known is not None:
-        values = torch.where(known != 0, values, 0.0)
-    told = torch.cat((torch.ones_like(values)[:, None], family.sufficient(values).transpose(1, 2)), 1)
-    if known is not None:
-        told *= (known != 0)[:, None]
-    shape = (leaves.runs, moment_parts(leaves, batch.size), told.shape[1], leaves.nodes)
-    parts = space.get(f"moments{leaves.table}", shape, torch.float64, program.device)
-    weigh(p, leaves, told, parts)
-    return parts.sum(1)
 
 
 def learn_leaves(
@@ -210,7 +143,7 @@ def learn_leaves(
             counts = counts[:, :-1]
             total, moments = counts.sum(1, keepdim=True), table.distribution.moments_from_counts(counts)
         else:
-            held = _moments(program, p, batch, leaves, space)
+            held = moments_of(program, p, batch, leaves, space)
             total, moments = held[:, :1], held[:, 1:]
         fresh, learns = _updated(table, old.leaves[t], total, moments, update)
         replace_parameters(fresh, learns, old.leaves[t], new.leaves[t])  # by a kernel: a rehearsal writes nothing
@@ -234,55 +167,3 @@ def _updated(table: LeafTable, old: Tensor, total: Tensor, moments: Tensor, upda
     share = step / torch.where(learns, mass, 1.0)
     mean = (1 - step) * family.moments(precise) + share * (moments + pseudocount * family.prior_moments(precise))
     return family.from_moments(mean).to(old.dtype).contiguous(), learns[:, 0].contiguous()
-
-
-def flows_of_densities(up: FusedPass, t: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]]:
-    """After the way down, of some leaf vectors at once of table ``t``, which is not looked up: their rows among the parameters,
-    variables, flows ``[U, B, N]`` float32, values ``[U, B]`` and whether these are observed."""
-    from pcbench_kernels.gpu import leaf_flows
-
-    fused, batch, space = up.program.fused, up.batch, up.workspace
-    assert fused is not None and batch.reals is not None
-    leaves = fused.leaves[t]
-    step = max(1, CELLS // (batch.size * leaves.nodes))
-    for first in range(0, len(leaves.uses), step):
-        slots = leaves.uses[first : first + step]
-        entries = torch.arange(first, first + len(slots), device=up.program.device)
-        flow = space.get("flows of leaves", (len(slots), batch.size, leaves.nodes), torch.float32, up.program.device)
-        leaf_flows(up.buffers, leaves, entries, flow)
-        variables = leaves.variables[slots]
-        observed = None if batch.known is None else batch.known[variables] != 0
-        yield leaves.owners[slots], variables, flow, batch.reals[variables], observed
-
-
-def parameters_at(parameters: Tensor, leaves: FusedLeaves, nodes: Tensor) -> Tensor:
-    """``[S, slots, M]``: parameters ``[P, S, N]`` of the leaf ``nodes`` ``[slots, M]`` (anything where that is −1)."""
-    sets = leaves.owners[:, None].expand(nodes.shape)
-    return parameters[sets, :, nodes.clamp(min=0).long()].movedim(2, 0)
-
-
-def write_values(
-    batch: FusedBatch | None, leaves: FusedLeaves, nodes: Tensor, values: Tensor, rows: Tensor | None, out: Tensor
-) -> None:
-    """``out[m, v]`` ``[M, V]``: of leaves that are not looked up and are reached, the observed value, or the given one.
-
-    Args:
-        batch: the evidence; ``None``: nothing is observed.
-        leaves: their variables' columns are overwritten.
-        nodes, values: ``[slots, M]``, the leaf node that is reached, or −1, and its value.
-        rows: ``[M]``, row of the evidence; ``None``: one after the other.
-        out: ``[M, V]`` float64.
-    """
-    if batch is not None:
-        assert batch.reals is not None
-        given = batch.reals[leaves.variables]
-        seen = None if batch.known is None else batch.known[leaves.variables] != 0
-        if rows is not None:
-            rows = rows.long().clamp(0, batch.size - 1)  # in a rehearsal they are anything
-            given, seen = given[:, rows], None if seen is None else seen[:, rows]
-        values = given if seen is None else torch.where(seen, given, values)
-    # One leaf of a variable is reached at most; the others add nothing.
-    found = torch.zeros(out.shape[1], out.shape[0], dtype=torch.float64, device=out.device)
-    found.index_add_(0, leaves.variables, torch.where(nodes >= 0, values.double(), 0.0))
-    reached = torch.zeros(out.shape[1], dtype=torch.bool, device=out.device).index_fill_(0, leaves.variables, True)
-    out.copy_(torch.where(reached, found.T, out))

@@ -16,8 +16,9 @@ from torch import Tensor
 from ..compile import LeafTable, Program
 from ..scope import Finite
 from .evidence import Evidence
-from .fused import FusedPass, flow_down, fused_upward, run
+from .fused import flow_down, fused_upward, run
 from .fused_evidence import entries_of, fused_batch
+from .fused_pass import FusedPass
 from .model import Parameters
 from .workspace import Workspace
 

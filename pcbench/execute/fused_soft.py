@@ -7,15 +7,13 @@ find one value e^-200 times as likely as another. A node's largest mass divides 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .fused_evidence import entries_of
-
-if TYPE_CHECKING:
-    from .fused import FusedPass
+from .fused_pass import FusedPass
 
 #: Numbers of a matrix that are held at once.
 CELLS = 1 << 24

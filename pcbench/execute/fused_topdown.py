@@ -17,9 +17,10 @@ from torch import Tensor
 from ..compile import LeafTable, Program
 from ..scope import Finite
 from .evidence import Evidence
-from .fused import FusedPass, flags, fused_upward, report_flags
+from .fused import fused_upward, report_flags
+from .fused_densities import parameters_at, write_values
 from .fused_evidence import FusedBatch, fused_batch
-from .fused_leaves import parameters_at, write_values
+from .fused_pass import FusedPass, flags
 from .model import Parameters
 from .noise import uniform_of
 from .topdown import require_support

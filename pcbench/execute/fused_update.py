@@ -12,19 +12,10 @@ from torch import Tensor
 from pcbench_kernels.cpu.em import least_mass
 
 from ..compile import LeafTable, Program, weight_starts
-from .fused import (
-    HOLD,
-    WRONG,
-    Settled,
-    begin,
-    climb,
-    flags,
-    flow_down,
-    new_pass,
-    report_flags,
-)
+from .fused import begin, climb, flow_down, new_pass, report_flags
 from .fused_evidence import FusedBatch
 from .fused_leaves import learn_leaves, samples_of, sort_all
+from .fused_pass import HOLD, WRONG, Settled, flags
 from .graphs import beside
 from .model import Parameters
 from .stamps import Stamps

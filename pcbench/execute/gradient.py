@@ -29,9 +29,9 @@ from ..errors import QueryError
 from .downward import downward
 from .evidence import Batch, Evidence
 from .free import sum_gradient
-from .fused import FusedPass
+from .fused_densities import flows_of_densities
 from .fused_gradient import fused_counts, fused_evaluation
-from .fused_leaves import flows_of_densities
+from .fused_pass import FusedPass
 from .fused_soft import soft_gradients
 from .model import Model, Parameters
 from .statistics import Statistics

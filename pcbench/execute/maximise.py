@@ -12,7 +12,7 @@ from pcbench_kernels.cpu.em import least_mass, sum_update
 from ..compile import LeafTable, SumTable
 from ..distributions import Categorical
 from ..errors import DataError, OptionError, hinted
-from .fused import flags
+from .fused_pass import flags
 from .fused_update import fused_leaves, set_rates, update_of
 from .leaves import write_logs, write_masses
 from .model import Model, Parameters

@@ -12,8 +12,9 @@ from torch import Tensor
 from ..errors import DataError, hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
-from .fused import FusedPass, fused_downward, fused_upward
+from .fused import fused_downward, fused_upward
 from .fused_evidence import FusedBatch, fused_batch
+from .fused_pass import FusedPass
 from .fused_update import fused_step, updates_alone
 from .linear import fastest_upward
 from .maximise import check_rates, maximise, recycled

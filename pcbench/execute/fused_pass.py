@@ -1,0 +1,98 @@
+"""An upward pass on a GPU while it is under way, and what it has come to."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..compile import Program
+from .fused_evidence import FusedBatch
+from .model import Parameters
+from .workspace import Workspace
+
+if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
+    from pcbench_kernels.gpu import Pass
+
+#: What may go wrong in a pass, each with a flag: mass was lost to underflow, a value is no category, a count is not finite.
+#: The last flag is the launches' own: with it, no parameter changes.
+SUSPECT, OUTSIDE, WRONG, HOLD = range(4)
+
+
+@dataclass(eq=False)
+class FusedPass:
+    """An upward pass, launched; a downward pass may follow.
+
+    Attributes:
+        report: float64, on the GPU: log-likelihoods ``[B, outputs]``, then the flags.
+        seeded: whether the caller writes the seeds of the downward pass; otherwise they are ones.
+    """
+
+    program: Program
+    parameters: Parameters
+    batch: FusedBatch
+    buffers: Pass
+    workspace: Workspace
+    report: Tensor
+    seeded: bool = False
+
+    @cached_property
+    def addresses(self) -> tuple[int, ...]:
+        """Where the parameters lie."""
+        p = self.parameters
+        return tuple(t.data_ptr() for t in (p.flat, p.operands, *p.leaves, *p.gathered))
+
+    @property
+    def likelihood(self) -> Tensor:
+        """``[B, outputs]``, on the GPU."""
+        return self.report[:-3].view(self.batch.size, -1)
+
+    @property
+    def flags(self) -> Tensor:
+        """``[4]`` int32, on the GPU."""
+        return flags(self.workspace, self.program.device)
+
+    def settle(self, host: Tensor | None = None) -> Settled:
+        """Wait for the GPU (or be told what it reports: ``host``). Warns once that mass was lost.
+
+        Raises:
+            DataError: naming the row, the variable and the value that is no category.
+        """
+        host = self.report.cpu() if host is None else host
+        suspect, outside, wrong = (bool(f) for f in host[-3:].tolist())
+        if outside:
+            self.batch.evidence.check(self.program.circuit.variables)
+        if suspect and not outside:
+            self.workspace.given_up += 1
+        if suspect and not outside and self.workspace.given_up == 1:
+            warnings.warn(
+                "a sum lost mass to underflow in the fused passes: a node sees none of the likely elements of its block. "
+                "Such batches go through the exact passes again, which take many times as long; dense sums never need it.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        return Settled(host[:-3].view(self.batch.size, -1), not suspect, wrong)
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """What a pass or a step has come to.
+
+    Attributes:
+        log_likelihood: ``[B, outputs]`` float64, on the CPU.
+        exact: whether every linear sum kept its mass; otherwise nothing of the pass is to be used.
+        wrong: whether some expected count is not finite.
+    """
+
+    log_likelihood: Tensor
+    exact: bool
+    wrong: bool
+
+
+def flags(workspace: Workspace, device: torch.device) -> Tensor:
+    """See :data:`SUSPECT`, :data:`OUTSIDE`, :data:`WRONG`, :data:`HOLD`."""
+    return workspace.get("flags", (4,), torch.int32, device)
