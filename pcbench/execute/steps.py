@@ -169,7 +169,7 @@ def em_step(
             if settled.exact:
                 return Stepped(new, settled.log_likelihood)
             recycle, lost_mass = None if in_place else new, True
-        statistics = Statistics.zeros(model.program) if statistics is None else statistics.reset()
+        statistics = Statistics.within(model.program, workspace) if statistics is None else statistics.reset()
         if lost_mass:  # as it would again
             log_likelihood = _exact_expectation(model, evidence, workspace, statistics, clock)
         else:
