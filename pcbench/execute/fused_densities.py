@@ -45,7 +45,7 @@ def compute_densities(
         assert batch.reals is not None
         t = leaves.table
         family, held, out = program.leaf_tables[t].distribution, parameters.leaves[t], lookups[t]
-        if isinstance(family, Gaussian):
+        if type(family) is Gaussian:  # what is derived from it may have densities of its own
             normal(batch.reals, batch.known, leaves, held, out)
         else:
             _densities(family, held, leaves, batch.reals, batch.known, out)

@@ -32,7 +32,7 @@ from pcbench import (
 )
 from pcbench.compile import fuse_blocks
 from pcbench.compile.fuse import fuse, why_not_fused
-from pcbench.execute import Statistics, Workspace, em_step, expectation, forward, maximise
+from pcbench.execute import Statistics, Workspace, em_step, expectation, forward, fused_densities, maximise
 from pcbench.execute.fused import fused_upward
 from pcbench.execute.fused_evidence import fused_batch
 from pcbench_kernels.gpu import computed, leafwise, tiles, topdown, up
@@ -345,6 +345,30 @@ def test_values_outside_their_domain_are_named(wrong: int) -> None:
             question()
     assert into.rows == 0
     assert not any(bool(t.any()) for t in [*into.weights, *into.leaves])
+
+
+class Laplace(Gaussian):
+    """Another family; its parameters are locations and scales."""
+
+    def log_density(self, parameters: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        place, scale = parameters[..., 0, None, :], parameters[..., 1, None, :]
+        density: torch.Tensor = -(values.unsqueeze(-1) - place).abs().to(parameters.dtype) / scale - (2 * scale).log()
+        return density
+
+
+def test_a_family_without_a_kernel_is_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused_densities, "CELLS", 1)  # piece by piece
+    variables = Variables.real(3)
+    leaves = [InputBlock(v, Laplace(), 5) for v in variables]
+    plain = Model.create(Circuit(SumBlock([SumBlock([ProductBlock(leaves)], 4)]), variables), seed=3)
+    model = fused(plain)
+    for missing in (False, True):
+        evidence = rows(plain.circuit, 17, missing)
+        got, likelihood = expectation(model, evidence)
+        expected, truth = expectation(plain, evidence)
+        same(likelihood, truth, 1e-6)
+        for one, two in zip(counted(got), counted(expected), strict=True):
+            same(one, two, 1e-5)
 
 
 @pytest.mark.parametrize(
