@@ -77,6 +77,10 @@ function moments(lesson: Lesson, up: Float64Array, output: number, variable: num
   return { mean, deviation: Math.sqrt(Math.max(0, square - mean * mean)) };
 }
 
+function tried(worlds: number): string {
+  return worlds === 1 ? "everything was observed" : `all ${worlds} worlds were tried`;
+}
+
 /** `found` is what `worlds` gives: it is at hand when this is asked. */
 export function best(lesson: Lesson, marks: Marks, output: number, found: Worlds | null): Best | null {
   const known = marksByVariable(lesson, marks);
@@ -85,10 +89,10 @@ export function best(lesson: Lesson, marks: Marks, output: number, found: Worlds
   const log = stateLog(lesson, known, tree.state, output);
   const soft = Object.values(marks).some((mark) => mark.kind === "soft");
   if (found && found.logs[found.best] > log + 1e-9) {
-    const note = `all ${found.logs.length} worlds were tried. The best tree alone finds another state, of probability ${Math.exp(log).toPrecision(4)}: a sum mixes its children, and a maximum sees only one`;
+    const note = `${tried(found.logs.length)}. The best tree alone finds another state, of probability ${Math.exp(log).toPrecision(4)}: a sum mixes its children, and a maximum sees only one`;
     return { state: found.states[found.best], log: found.logs[found.best], exact: true, note };
   }
-  if (found) return { state: tree.state, log, exact: true, note: `the best tree finds it, and all ${found.logs.length} worlds were tried` };
+  if (found) return { state: tree.state, log, exact: true, note: `the best tree finds it, and ${tried(found.logs.length)}` };
   if (lesson.deterministic && !soft) return { state: tree.state, log, exact: true, note: "the circuit is deterministic, so that the best tree is the best state" };
   return { state: tree.state, log, exact: false, note: "a lower bound: the circuit was not shown to be deterministic, and worlds are too many to try" };
 }
