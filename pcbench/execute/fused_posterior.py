@@ -9,6 +9,7 @@ so there they are divided by their sum. Where the sum is off by more than :data:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -51,11 +52,14 @@ class Posteriors:
 
     Attributes:
         log_likelihood: ``[B, outputs]`` float64, nats.
-        shares: of all variables asked for.
+        shares: of the finite variables asked for.
+        weights: by column of the others, float32 ``[B, N]`` on the CPU for each leaf vector over it, in the order of the leaf
+            tables and of their uses.
     """
 
     log_likelihood: Tensor
     shares: tuple[Shares, ...]
+    weights: dict[int, list[Tensor]]
 
 
 def small_enough_to_pin(program: Program, rows: int, columns: list[int]) -> bool:
@@ -120,10 +124,11 @@ def fused_posteriors(
     up = passed()
     off = space.get("off", (), torch.float32, program.device).zero_()
     found = [_shares(up, size, group, output, off, pinned) for size, group in _by_domain(program, columns).items()]
+    weights = _weights(up, [c for c in columns if not isinstance(program.circuit.variables[c].domain, Finite)], output, off)
     settled = up.settle()  # waits for all of it
     if not settled.exact or not float(off) <= OFF:
         return None
-    return Posteriors(settled.log_likelihood, tuple(found))
+    return Posteriors(settled.log_likelihood, tuple(found), weights)
 
 
 def _flow_from(up: FusedPass, output: int) -> None:
@@ -140,9 +145,8 @@ def _flow_from(up: FusedPass, output: int) -> None:
 def _by_domain(program: Program, columns: list[int]) -> dict[int, list[int]]:
     groups: dict[int, list[int]] = {}
     for column in columns:
-        domain = program.circuit.variables[column].domain
-        assert isinstance(domain, Finite)  # others are not fused
-        groups.setdefault(domain.size, []).append(column)
+        if isinstance(domain := program.circuit.variables[column].domain, Finite):
+            groups.setdefault(domain.size, []).append(column)
     return groups
 
 
@@ -163,7 +167,6 @@ def _piece(up: FusedPass, size: int, columns: list[int], output: int, off: Tenso
     program, rows, known = up.program, up.batch.size, entries_of(up.program)
     out = up.workspace.get("shares", (len(columns), rows, size), torch.float32, program.device)
     total = up.workspace.get("share", (len(columns), rows), torch.float32, program.device).zero_()
-    scope = _scope_of(program, output)
     fresh = True  # every variable has a leaf
     for t, table in enumerate(program.leaf_tables):
         uses = [[entry for own, entry in known[column] if own == t] for column in columns]
@@ -177,12 +180,66 @@ def _piece(up: FusedPass, size: int, columns: list[int], output: int, off: Tenso
                 out.baddbmm_(flows, masses)
             total += flows.sum(2)
             fresh = False
-    wanted = torch.tensor([SEED if scope >> column & 1 else 0.0 for column in columns]).to(program.device)
-    torch.maximum(off, (total - wanted[:, None]).abs().amax() / SEED, out=off)
+    _compare(total, columns, program, output, off)
     assert program.fused is not None
     if program.fused.precision == "exact":
         return out.mul_(1 / SEED)
     return out.div_(torch.where(total > 0, total, 1.0)[:, :, None])
+
+
+def _weights(up: FusedPass, columns: list[int], output: int, off: Tensor) -> dict[int, list[Tensor]]:
+    """Flows into the leaves of some variables, as :class:`Posteriors` has them; raises ``off`` as :func:`_piece` does."""
+    program, rows = up.program, up.batch.size
+    total = torch.zeros(len(columns), rows, device=program.device)
+    found: dict[int, list[Tensor]] = {column: [] for column in columns}
+    for t, table in enumerate(program.leaf_tables):
+        vectors = [(i, entries) for i, column in enumerate(columns) for own, entries in _vectors(program)[column] if own == t]
+        step = max(1, PIECE_BYTES // (4 * rows * table.nodes))
+        for first in range(0, len(vectors), step):
+            piece = vectors[first : first + step]
+            places = torch.tensor([j for j, (_, entries) in enumerate(piece) for _ in entries]).to(program.device)
+            flows = torch.zeros(len(piece), rows, table.nodes, device=program.device)
+            flows.index_add_(0, places, _flows(up, t, [e for _, entries in piece for e in entries], up.workspace))
+            total.index_add_(0, torch.tensor([i for i, _ in piece]).to(program.device), flows.sum(2))
+            for (i, _), flow in zip(piece, flows.mul_(1 / SEED).cpu(), strict=True):
+                found[columns[i]].append(flow)
+    if not columns:
+        return found
+    _compare(total, columns, program, output, off)
+    assert program.fused is not None
+    if program.fused.precision == "fast":
+        sums = total.mul_(1 / SEED).cpu()
+        for own, of in zip(found.values(), torch.where(sums > 0, sums, 1.0), strict=True):
+            for flow in own:
+                flow.div_(of[:, None])
+    return found
+
+
+_known_vectors: WeakKeyDictionary[Program, dict[int, list[tuple[int, list[int]]]]] = WeakKeyDictionary()
+
+
+def _vectors(program: Program) -> dict[int, list[tuple[int, list[int]]]]:
+    """Column → (leaf table, its places in ``uses``) of each leaf vector over it: one that several terms look up has several."""
+    if (known := _known_vectors.get(program)) is not None:
+        return known
+    assert program.fused is not None
+    found: dict[int, list[tuple[int, list[int]]]] = {v.index: [] for v in program.circuit.variables}
+    for leaves in program.fused.leaves:
+        table = program.leaf_tables[leaves.table]
+        entries: list[list[int]] = [[] for _ in table.blocks]
+        for entry, use in enumerate(leaves.source[leaves.uses].tolist()):
+            entries[use].append(entry)
+        for column, own in zip(table.variables.tolist(), entries, strict=True):
+            found[column].append((leaves.table, own))
+    _known_vectors[program] = found
+    return found
+
+
+def _compare(total: Tensor, columns: list[int], program: Program, output: int, off: Tensor) -> None:
+    """Raises ``off`` to the greatest error of sums of flows ``[columns, B]``."""
+    scope = _scope_of(program, output)
+    wanted = torch.tensor([SEED if scope >> column & 1 else 0.0 for column in columns]).to(program.device)
+    torch.maximum(off, (total - wanted[:, None]).abs().amax() / SEED, out=off)
 
 
 def _scope_of(program: Program, output: int) -> int:

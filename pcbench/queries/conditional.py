@@ -44,7 +44,7 @@ class _Use(NamedTuple):
 
 #: What :func:`_uses` found: the tables of a GPU's program are far away.
 _known_uses: WeakKeyDictionary[Program, dict[int, list[_Use]]] = WeakKeyDictionary()
-#: Of one variable in a batch: flows ``[B, N]`` into each leaf vector over it, probabilities ``[B, C]``; float64, on the CPU.
+#: Of one variable in a batch: flows ``[B, N]`` into each leaf vector over it, probabilities ``[B, C]``; on the CPU.
 _Mixture: TypeAlias = tuple[list[Tensor], Tensor | None]
 
 
@@ -60,8 +60,7 @@ def conditional(
 
     Probabilities are float64. Those of a GPU's fused passes are computed in float32, from flows whose error is about 1e-5 of
     themselves with ``precision="exact"``. With ``"fast"`` it is some tenths of a percent; there the flows of a variable, which
-    gain or lose up to some percent on a long way down, are divided by their sum. Weights of mixtures, and so whatever is asked
-    about real variables, come from the exact passes.
+    gain or lose up to some percent on a long way down, are divided by their sum.
 
     Args:
         model: a model.
@@ -86,11 +85,15 @@ def conditional(
     with torch.no_grad():
         uses = _uses(model)
         columns = sorted({v.index for v in wanted if uses[v.index]})
-        finite = [c for c in columns if isinstance(model.circuit.variables[c].domain, Finite)]
-        if finite and model.program.fused is not None and not evidence.soft:
-            parts = _fused(model, evidence, finite, batch_size, output)
+        if columns and model.program.fused is not None and not evidence.soft:
+            parts, mixtures = _fused(model, evidence, columns, batch_size, output)
             again = _Again(model, evidence, columns, batch_size, output)
-            return {v.name: Posterior(v, partial(again.components, v), parts.get(v.index)) for v in wanted}
+            return {
+                v.name: _posterior(model, v, uses[v.index], mixtures[v.index])
+                if v.index in mixtures
+                else Posterior(v, partial(again.components, v), parts.get(v.index))
+                for v in wanted
+            }
         mixtures = _exactly(model, evidence, [v.index for v in wanted], batch_size, output)
     return {v.name: _posterior(model, v, uses[v.index], mixtures[v.index]) for v in wanted}
 
@@ -112,9 +115,14 @@ def _wanted(model: Model, evidence: Evidence, variables: Sequence[str | int] | N
 
 def _fused(
     model: Model, evidence: Evidence, columns: list[int], batch_size: int | None, output: int
-) -> dict[int, list[Tensor]]:
-    """Probabilities of each batch, by fused passes where these can represent it. Values are checked where they are laid out."""
-    parts: dict[int, list[Tensor]] = {column: [] for column in columns}
+) -> tuple[dict[int, list[Tensor]], dict[int, list[_Mixture]]]:
+    """Probabilities of finite variables and mixtures of real ones, of each batch, by fused passes where these can represent it.
+
+    Values are checked where they are laid out.
+    """
+    finite = {c for c in columns if isinstance(model.circuit.variables[c].domain, Finite)}
+    parts: dict[int, list[Tensor]] = {column: [] for column in columns if column in finite}
+    real: dict[int, list[_Mixture]] = {column: [] for column in columns if column not in finite}
     size = batch_size or _fused_batch_size(model, len(evidence))
     pinned = small_enough_to_pin(model.program, len(evidence), columns)
     with lent_workspace(model) as space:
@@ -129,13 +137,18 @@ def _fused(
                 evidence.check(model.circuit.variables)
                 mixtures = _exactly(model, rows, columns, batch_size, output, first)
                 for column in columns:
-                    parts[column] += [p for _, p in mixtures[column] if p is not None]
+                    if column in real:
+                        real[column] += mixtures[column]
+                    else:
+                        parts[column] += [p for _, p in mixtures[column] if p is not None]
                 continue
             _require_possible(found.log_likelihood[:, output], first)
             for shares in found.shares:
                 for column, probabilities in zip(shares.columns, shares.probabilities, strict=True):
                     parts[column].append(probabilities)
-    return parts
+            for column, flows in found.weights.items():
+                real[column].append((flows, None))
+    return parts, real
 
 
 def _fused_batch_size(model: Model, rows: int) -> int:
@@ -232,7 +245,7 @@ def _components(model: Model, uses: list[_Use], mixtures: list[_Mixture]) -> tup
     found = []
     for i, use in enumerate(uses):
         parameters = model.parameters.leaves[use.table][use.parameter].double().cpu()
-        flow = torch.cat([flows[i] for flows, _ in mixtures])
+        flow = torch.cat([flows[i].double() for flows, _ in mixtures])
         found.append((model.program.leaf_tables[use.table].distribution, parameters, flow))
     return tuple(found)
 

@@ -26,6 +26,7 @@ from pcbench import (
 from pcbench.compile.fuse import Fused, fuse
 from pcbench.errors import DataError, QueryError
 from pcbench.execute import fused_posterior, lent_workspace
+from pcbench.queries.posterior import Posterior
 
 from .test_interpreted import CIRCUITS, fused, one_program, pair, rows
 
@@ -51,21 +52,36 @@ def half(circuit: Circuit, size: int) -> Evidence:
     return Evidence(rows(circuit, size, False).values, torch.arange(len(circuit.variables)) % 2 == 0)
 
 
+def same_mixture(got: Posterior, expected: Posterior, most: float) -> None:
+    for (one, _, weights), (two, _, truth) in zip(got.components, expected.components, strict=True):
+        assert one == two
+        assert weights.dtype == torch.float64
+        torch.testing.assert_close(weights, truth, rtol=0, atol=most)
+    torch.testing.assert_close(got.mean, expected.mean, rtol=0, atol=10 * most)
+    torch.testing.assert_close(got.variance, expected.variance, rtol=0, atol=100 * most)
+    at = torch.linspace(-1, 1, len(got.mean), dtype=torch.float64)
+    torch.testing.assert_close(got.cdf(at), expected.cdf(at), rtol=0, atol=10 * most)
+
+
 def same(model: Model, plain: Model, evidence: Evidence, output: int = 0, most: float = 1e-5) -> None:
-    expected = {name: p.probabilities for name, p in conditional(plain, evidence, output=output).items()}
+    exact = conditional(plain, evidence, output=output)
+    expected = {name: p.probabilities for name, p in exact.items()}
     found = conditional(model, evidence, output=output)
     assert found.keys() == expected.keys()
     for name, truth in expected.items():
         got = found[name].probabilities
         if truth is None:
             assert got is None
+            same_mixture(found[name], exact[name], most)
             continue
         assert got is not None
         assert got.dtype == torch.float64
         torch.testing.assert_close(got, truth.double(), rtol=0, atol=most)
 
 
-ASKED = [(name, False) for name in ("hclt", "star", "hmm, tied", "rat", "pd", "pd, holes", "sparse", "one latent", "mixed")]
+SMALL = ("hclt", "star", "hmm, tied", "rat", "pd", "pd, holes", "sparse", "one latent", "mixed", "normal", "normal, shared",
+         "normal, tied")  # fmt: skip
+ASKED = [(name, False) for name in SMALL]
 ASKED += [(name, True) for name in ("hmm, tied", "pd, diagonal")]
 
 
@@ -77,18 +93,21 @@ def test_posteriors_are_those_of_the_float64_engine(name: str, wide: bool, monke
     same(model, precise, half(model.circuit, 11))
 
 
-def test_batches_and_pieces_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, _ = pair("rat")
+@pytest.mark.parametrize("name", ["rat", "normal, shared"])
+def test_batches_and_pieces_do_not_matter(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = pair(name)
     evidence = half(model.circuit, 12)
     whole = conditional(model, evidence)
     monkeypatch.setattr(fused_posterior, "PIECE_BYTES", 1)  # a variable at a time
     for name, part in conditional(model, evidence, batch_size=5).items():
         torch.testing.assert_close(part.probabilities, whole[name].probabilities, rtol=0, atol=1e-6)
+        torch.testing.assert_close(part.mean, whole[name].mean, rtol=0, atol=1e-5)
 
 
-def test_rounded_flows_are_divided_by_their_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["hclt", "normal"])
+def test_rounded_flows_are_divided_by_their_sum(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Fused, "operands", torch.float32)  # the interpreter does not multiply bfloat16
-    plain = Model.create(CIRCUITS["hclt"], seed=3)
+    plain = Model.create(CIRCUITS[name], seed=3)
     p = plain.program
     plan = fuse(p.layers, p.sum_tables, p.leaf_tables, p.num_units, "fast", p.device, len(p.circuit.variables))
     model = plain.recompiled(dataclasses.replace(p, fused=plan))
@@ -99,8 +118,9 @@ def test_rounded_flows_are_divided_by_their_sum(monkeypatch: pytest.MonkeyPatch)
     same(model, plain, evidence, most=2e-3)
     assert asked == [plain]
     for posterior in conditional(model, evidence).values():
-        assert posterior.probabilities is not None
-        torch.testing.assert_close(posterior.probabilities.sum(1), torch.ones(9, dtype=torch.float64), rtol=0, atol=1e-6)
+        shares = [posterior.probabilities] if name == "hclt" else [weights for _, _, weights in posterior.components]
+        total = sum(share.sum(1) for share in shares if share is not None)
+        torch.testing.assert_close(total, torch.ones(9, dtype=torch.float64), rtol=0, atol=1e-6)
     monkeypatch.setattr(fused_posterior, "OFF", 1e-9)  # no sum is that good: the exact passes have to answer
     same(model, plain, evidence, most=1e-6)
     assert asked == [plain, plain, model]
