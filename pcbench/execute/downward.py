@@ -21,6 +21,7 @@ from pcbench_kernels.cpu.gather import add_columns, load, take
 from pcbench_kernels.cpu.leaf import counts, sort_codes
 
 from ..compile import InputLayer, Layer, LeafTable, ProductLayer, Pull, SumLayer, cut
+from .soft import through_soft
 from .statistics import Statistics
 from .upward import Activations, exact_terms, log_elements, tiny
 from .workspace import chunk_bytes
@@ -54,6 +55,8 @@ def downward(act: Activations, seeds: Tensor | None = None, statistics: Statisti
     if statistics is not None:
         for t, leaf in enumerate(act.program.leaf_tables):
             _count_leaves(act, t, leaf, statistics.leaves[t], fresh=statistics.rows == 0)
+            if act.batch.soft and leaf.categories is not None:
+                through_soft(act, t, statistics.leaves[t][:, :-1], {})
         statistics.rows += act.batch.size
         statistics.log_likelihood += float(act.log_likelihood.sum())
 

@@ -19,7 +19,7 @@ from .fused_densities import compute_densities
 from .fused_evidence import FusedBatch
 from .fused_leaves import count_leaves, lay_out_codes, lookups_of, samples_of, sort_all
 from .fused_pass import HOLD, OUTSIDE, SUSPECT, FusedPass, flags
-from .fused_soft import fill_soft
+from .fused_soft import fill_soft, fused_soft
 from .graphs import beside
 from .model import Parameters
 from .statistics import Statistics
@@ -107,6 +107,8 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
         count_leaves(program, p, up.batch, samples, statistics, fresh, up.workspace)
 
     run(up, ("down", fresh, up.seeded, up.batch.kind), work, statistics.flat, *statistics.leaves)
+    for t in up.batch.hard:
+        fused_soft(up, t, statistics.leaves[t][:, :-1], {})
 
 
 def flow_down(up: FusedPass) -> None:

@@ -6,7 +6,7 @@ find one value e^-200 times as likely as another. A node's largest mass divides 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -67,8 +67,8 @@ def fill_soft(up: FusedPass) -> None:
             out.view(-1, up.batch.size, nodes)[piece.slots] = total.log_().add_(piece.largest).to(out.dtype)
 
 
-def soft_gradients(up: FusedPass, t: int, by_table: Tensor | None, by_soft: dict[int, Tensor | None]) -> None:
-    """After the way down, adds gradients by likelihoods ``[B or none, C]``, and by log masses ``[P, C, N]`` of table ``t``."""
+def fused_soft(up: FusedPass, t: int, counts: Tensor | None, by_soft: Mapping[int, Tensor | None]) -> None:
+    """:func:`~pcbench.execute.soft.through_soft` after the fused passes."""
     from pcbench_kernels.gpu import leaf_flows
 
     fused = up.program.fused
@@ -81,8 +81,8 @@ def soft_gradients(up: FusedPass, t: int, by_table: Tensor | None, by_soft: dict
         total = torch.bmm(piece.likelihoods, piece.masses)
         ratio = torch.where(total > 0, flow / total, 0.0)
         for variable, share in zip(piece.variables, torch.bmm(ratio, piece.masses.transpose(1, 2)), strict=True):
-            if (wanted := by_soft[variable]) is not None:
+            if (wanted := by_soft.get(variable)) is not None:
                 wanted.add_(share if wanted.ndim == 2 else share.sum(0))
-        if by_table is not None:
+        if counts is not None:
             weighed = torch.bmm(piece.likelihoods.transpose(1, 2), ratio).mul_(piece.masses)
-            by_table.index_add_(0, piece.rows, weighed.to(by_table.dtype))
+            counts.index_add_(0, piece.rows, weighed.to(counts.dtype))

@@ -32,8 +32,9 @@ from .free import sum_gradient
 from .fused_densities import flows_of_densities
 from .fused_gradient import fused_counts, fused_evaluation
 from .fused_pass import FusedPass
-from .fused_soft import soft_gradients
+from .fused_soft import fused_soft
 from .model import Model, Parameters
+from .soft import through_soft
 from .statistics import Statistics
 from .steps import forward
 from .upward import Activations, upward
@@ -185,7 +186,7 @@ def _fused_gradients(
         for t in call.leaves
     }
     for t in up.batch.hard:
-        soft_gradients(up, t, by_leaf.get(t), by_soft)
+        fused_soft(up, t, None, by_soft)
     return [None, None, None, *_by_soft(call, by_soft, soft, scale), *_by_parameters(call, statistics, by_leaf, scale)]
 
 
@@ -232,10 +233,10 @@ def _gradients(
     by_leaf: dict[int, Tensor] = {}
     for t, table in enumerate(program.leaf_tables):
         if table.categories is not None:
-            by_table = None if statistics is None else statistics.leaves[t][:, :-1]
-            _through_soft(act, t, table, by_table, by_soft)
-            if by_table is not None:
-                by_leaf[t] = by_table
+            if soft:
+                through_soft(act, t, None, by_soft)
+            if statistics is not None:
+                by_leaf[t] = statistics.leaves[t][:, :-1]
         elif counted or wants_values:
             by_leaf[t] = _through_density(act, t, table, by_values)
     found: list[Tensor | None] = [None, None if by_values is None else _like(by_values.T * scale, values), None]
@@ -258,33 +259,6 @@ def _by_parameters(call: _Call, statistics: Statistics, by_leaf: dict[int, Tenso
 
 def _like(gradient: Tensor, given: Tensor) -> Tensor:
     return gradient.to(given.device, given.dtype)
-
-
-def _through_soft(
-    act: Activations, index: int, table: LeafTable, by_table: Tensor | None, by_soft: dict[int, Tensor | None]
-) -> None:
-    """Gradients of leaves with soft evidence: by its likelihoods, and by the leaves' log probabilities ``[P, C, N]``."""
-    lookup = act.parameters.lookups[index]
-    assert lookup is not None
-    variables, rows, places = table.variables.tolist(), table.rows.tolist(), table.element_rows.tolist()
-    for use, variable in enumerate(variables):
-        given = act.batch.soft.get(variable)
-        if given is None:
-            continue
-        likelihood = given.double().view(-1, given.shape[-1])
-        logs = lookup[rows[use], :-1].double()
-        # A node's largest probability divides out: only ratios within a node matter.
-        masses = (logs - logs.amax(0)).exp()  # [C, N]
-        total = likelihood @ masses  # [B or 1, N]
-        flow = act.elements[table.nodes][places[use]]
-        ratio = torch.where(total > 0, flow / total, 0.0)  # [B, N]
-        wanted = by_soft[variable]
-        if wanted is not None:
-            share = ratio @ masses.T
-            wanted.add_(share if wanted.ndim == 2 else share.sum(0))
-        if by_table is not None:
-            weighed = likelihood.T @ ratio if len(likelihood) == len(ratio) else likelihood.T * ratio.sum(0)
-            by_table[rows[use]].add_(weighed.mul_(masses).to(by_table.dtype))
 
 
 def _through_density(act: Activations, index: int, table: LeafTable, by_values: Tensor | None) -> Tensor:

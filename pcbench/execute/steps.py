@@ -80,7 +80,7 @@ def expectation(
     with torch.no_grad():
         evidence, workspace = Evidence.of(evidence), workspace or Workspace()
         statistics = Statistics.zeros(model.program) if into is None else into
-        if (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
+        if (laid_out := fused_batch(model.program, evidence, workspace, soft=True)) is not None:
 
             def passed() -> FusedPass:
                 return fused_upward(model.program, model.parameters, laid_out, workspace, downward=True)

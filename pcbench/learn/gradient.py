@@ -79,7 +79,7 @@ class GradientLearner(Learner):
         workspace: Workspace,
         clock: Clock | None = None,
     ) -> float:
-        if self._counts_suffice and not batch.soft:
+        if self._counts_suffice:
             return accumulate(model, batch, rows, statistics, workspace, clock)
         log_likelihood = self._module(batch)
         require_possible(log_likelihood.detach(), rows, "the training data")

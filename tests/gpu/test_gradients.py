@@ -24,7 +24,7 @@ from pcbench import (
 )
 from pcbench.compile.fuse import Fused, fuse
 from pcbench.errors import DataError, QueryError
-from pcbench.execute import gradient, steps
+from pcbench.execute import em_step, gradient, steps
 from pcbench.nn import CircuitModule
 
 from .test_interpreted import CIRCUITS, fused, one_program, pair, rows
@@ -190,10 +190,13 @@ def test_soft_evidence_takes_the_fused_passes(name: str, monkeypatch: pytest.Mon
     upstream = mixed(19, 1)
     expected = gradients(precise, evidence, upstream)
     truth, by_soft = log_likelihood(precise, evidence), [s.grad for s in soft]
+    learnt = em_step(precise, evidence, 0.5, 0.1).model.values()
     for s in soft:
         s.grad = None
     monkeypatch.setattr(gradient, "upward", None)  # the exact passes would raise
     monkeypatch.setattr(steps, "fastest_upward", None)
+    for parameter, value in em_step(model, evidence, 0.5, 0.1).model.values().items():
+        torch.testing.assert_close(value.double(), learnt[parameter].double(), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(log_likelihood(model, evidence), truth, rtol=1e-6, atol=0)
     same(gradients(model, evidence, upstream), expected, 1e-5)
     for s, g in zip(soft, by_soft, strict=True):

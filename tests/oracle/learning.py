@@ -9,7 +9,7 @@ import numpy as np
 
 from pcbench import Circuit, InputBlock, SumBlock
 
-from .densities import Array, from_moments, moments, prior_moments, sufficient
+from .densities import Array, from_moments, log_table, moments, prior_moments, sufficient
 from .passes import Rows, Values, edge_shares, node_flows, node_values
 
 
@@ -18,7 +18,8 @@ class Counts:
     """Expected counts by parameter.
 
     ``edges``: the flow through every edge, in the shape in which the weights are stored. ``leaves``: total flow ``[N]`` and
-    flow-weighted sufficient statistics ``[T, N]``, over rows in which the leaf's variable was observed.
+    flow-weighted sufficient statistics ``[T, N]``, over rows in which the leaf's variable was observed,
+    or weighed by soft evidence.
     """
 
     edges: dict[Any, Array]
@@ -56,9 +57,21 @@ def expected_counts(circuit: Circuit, values: Values, rows: Rows) -> Counts:
             seen = rows.observed[:, block.variable.index]
             flow = flows[block][seen]
             statistic = sufficient(block.distribution, rows.values[seen, block.variable.index]).T @ flow
+            if block.variable.index in rows.soft:
+                flow = flows[block]
+                by_value = np.einsum("bn,bcn->cn", flow, value_shares(block, values, rows.soft[block.variable.index]))
+                statistic = sufficient(block.distribution, np.arange(len(by_value), dtype=np.float64)).T @ by_value
             total, held = counts.leaves.get(block.parameter, (0, 0))
             counts.leaves[block.parameter] = (total + flow.sum(0), held + statistic)
     return counts
+
+
+def value_shares(block: InputBlock, values: Values, likelihood: Array) -> Array:
+    """p(value | node, soft evidence): ``[B, C, N]``."""
+    masses = np.exp(log_table(block.distribution, values[block.parameter], likelihood.shape[1]))
+    joint = likelihood[:, :, None] * masses[None]
+    total = joint.sum(1, keepdims=True)
+    return joint / np.where(total > 0, total, 1.0)
 
 
 def maximised(circuit: Circuit, values: Values, counts: Counts, step: float = 1.0, alpha: float = 0.0) -> dict[Any, Array]:
