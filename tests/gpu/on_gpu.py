@@ -91,7 +91,7 @@ def derivatives(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[
         return max(off(g, h) for g, h in zip(one, two, strict=True) if g is not None and h is not None)
 
     def soft() -> float:
-        """Likelihoods of soft evidence, and gradients by it; 0 where no variable is finite."""
+        """Likelihoods of soft evidence, gradients by it, and a step of EM."""
         found = []
         for model in (on_gpu, on_cpu):
             generator = torch.Generator().manual_seed(5)
@@ -103,7 +103,9 @@ def derivatives(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[
             out = CircuitModule(model)(Evidence(evidence.values, evidence.observed, given))
             if given:
                 torch.where(torch.isfinite(out), out, 0.0).sum().backward()
-            found.append([out.detach(), *(s.grad for s in given.values() if s.grad is not None)])
+            softly = Evidence(evidence.values, evidence.observed, {v: s.detach() for v, s in given.items()})
+            learnt = em_step(model, softly, 0.5, 0.1).model.values()
+            found.append([out.detach(), *(s.grad for s in given.values() if s.grad is not None), *learnt.values()])
         one, two = found
         return max(off(a, b) for a, b in zip(one, two, strict=True))
 
