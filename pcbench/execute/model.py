@@ -83,10 +83,15 @@ class Parameters:
 
 def weight_storage(program: Program, zero: bool = False) -> tuple[Tensor, list[Tensor]]:
     """One buffer for the weights of all sum tables, and its views as tables ``[P, *form]``."""
-    starts = weight_starts(program.sum_tables)
     make = torch.zeros if zero else torch.empty
-    flat = make(starts[-1], dtype=program.dtype, device=program.device)
-    return flat, [flat[a : a + prod(t.shape)].view(t.shape) for a, t in zip(starts, program.sum_tables, strict=False)]
+    flat = make(weight_starts(program.sum_tables)[-1], dtype=program.dtype, device=program.device)
+    return flat, weight_views(program, flat)
+
+
+def weight_views(program: Program, flat: Tensor) -> list[Tensor]:
+    """A buffer for the weights of all sum tables, as tables ``[P, *form]``."""
+    starts = weight_starts(program.sum_tables)
+    return [flat[a : a + prod(t.shape)].view(t.shape) for a, t in zip(starts, program.sum_tables, strict=False)]
 
 
 def assembled(program: Program, weights: Sequence[Tensor], leaves: Sequence[Tensor]) -> Parameters:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 import torch
 from torch import Tensor
 
 from ..compile import LeafTable, Program, weight_starts
 from ..errors import OptionError
-from .model import weight_storage
+from .model import weight_storage, weight_views
 from .workspace import Workspace
 
 
@@ -47,14 +46,12 @@ class Statistics:
     @classmethod
     def within(cls, program: Program, workspace: Workspace) -> Statistics:
         """Statistics of no data in memory of a workspace: the next ones there take it. What they hold is of no consequence."""
-        starts = weight_starts(program.sum_tables)
-        flat = workspace.get("counts", (starts[-1],), program.dtype, program.device)
-        weights = [flat[a : a + prod(t.shape)].view(t.shape) for a, t in zip(starts, program.sum_tables, strict=False)]
+        flat = workspace.get("counts", (weight_starts(program.sum_tables)[-1],), program.dtype, program.device)
         leaves = [
             workspace.get(f"leaf counts{i}", _leaf_shape(t), _leaf_dtype(t, program), program.device)
             for i, t in enumerate(program.leaf_tables)
         ]
-        return cls(program, weights, leaves, flat)
+        return cls(program, weight_views(program, flat), leaves, flat)
 
     def add_(self, other: Statistics) -> Statistics:
         """Add another batch's statistics to these."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..compile import Program
-from ..errors import DataError, OptionError, QueryError, hinted
+from ..errors import DataError, QueryError, hinted
 from ..execute import (
     Activations,
     Batch,
@@ -27,7 +27,7 @@ from ..execute import (
     upward,
 )
 from ..scope import Finite, Variable
-from .batching import batches, check_output
+from .batching import batches, check_batch_size, check_output
 from .posterior import Component, Posterior
 
 #: On a GPU: bytes that a batch may take when the caller does not say how many rows to take at once, and most rows of one.
@@ -79,8 +79,7 @@ def conditional(
     evidence = Evidence.of(evidence)
     check_output(model, output)
     evidence.check_form(model.circuit.variables)
-    if batch_size is not None and batch_size < 1:
-        raise OptionError(f"batch_size must be at least 1, got {batch_size}")
+    check_batch_size(batch_size)
     wanted = _wanted(model, evidence, variables)
     with torch.no_grad():
         uses = _uses(model)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..circuit.determinism import deterministic
 from ..circuit.properties import Report
-from ..errors import DataError, OptionError, hinted
+from ..errors import DataError, hinted
 from ..execute import (
     Batch,
     Data,
@@ -27,7 +27,7 @@ from ..execute import (
     maximise_tree,
     require_support,
 )
-from .batching import batches, check_output
+from .batching import batches, check_batch_size, check_output
 
 #: On a GPU: bytes that a batch may take when the caller does not say how many rows to take at once, and most rows of one.
 GPU_BYTES, GPU_ROWS = 1 << 30, 4096
@@ -69,8 +69,7 @@ def mpe(model: Model, evidence: Data, batch_size: int | None = None, output: int
     evidence = Evidence.of(evidence)
     check_output(model, output)
     evidence.check_form(model.circuit.variables)
-    if batch_size is not None and batch_size < 1:
-        raise OptionError(f"batch_size must be at least 1, got {batch_size}")
+    check_batch_size(batch_size)
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     with torch.no_grad(), lent_workspace(model) as lent:
         fused = model.program.fused is not None and not evidence.soft

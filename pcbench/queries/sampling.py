@@ -24,7 +24,7 @@ from ..execute import (
     lent_workspace,
     upward,
 )
-from .batching import batches, check_output
+from .batching import batches, check_batch_size, check_output
 
 #: On a GPU: bytes that a batch may take when the caller does not say how many rows to take at once, and most samples of one.
 GPU_BYTES, GPU_SAMPLES = 1 << 30, 8192
@@ -62,8 +62,7 @@ def sample(
     """
     if count is not None and count < 1:
         raise OptionError(f"count must be at least 1, got {count}")
-    if batch_size is not None and batch_size < 1:
-        raise OptionError(f"batch_size must be at least 1, got {batch_size}")
+    check_batch_size(batch_size)
     check_output(model, output)
     if evidence is None:
         if count is None:
