@@ -284,6 +284,24 @@ def test_8_training_changes_the_weights_colours_and_no_occupancy(layout: Layout)
     assert layout.painted() == occupied
 
 
+KEYS_AFTER_A_MOVE = """async (canvas, presses) => {
+  const box = canvas.getBoundingClientRect();
+  canvas.dispatchEvent(new PointerEvent('pointermove', {bubbles: true, clientX: box.left + 90, clientY: box.top + 60}));
+  for (let i = 0; i < presses; i++) {
+    canvas.dispatchEvent(new KeyboardEvent('keydown', {bubbles: true, key: '+'}));
+    for (let turn = 0; turn < 10; turn++) await null; // the end of the event, and no other task before the next
+  }
+}"""
+
+
+def test_keys_that_come_at_once_after_a_move_all_count(layout: Layout) -> None:
+    layout.show("big", 16384)
+    layout.press("0")
+    before = layout.sight().scale
+    layout.canvas.evaluate(KEYS_AFTER_A_MOVE, 5)
+    assert layout.sight().scale == pytest.approx(before * 1.6**5)
+
+
 def test_copied_python_compiles_an_equal_program(layout: Layout) -> None:
     layout.press("y")
     text = layout.page.get_by_label("The layout as Python").input_value()

@@ -18,7 +18,13 @@ export function Inspector({ part }: { part: BuilderPart }) {
   const ids = [...selection].filter((id) => part.draft.blocks.has(id));
   const single = ids.length === 1 ? part.draft.blocks.get(ids[0]) : undefined;
   return (
-    <section className="pcb-side-section" aria-label="Inspector" data-inspect={single?.id ?? ""}>
+    <section
+      className="pcb-side-section"
+      aria-label="Inspector"
+      data-inspect={single?.id ?? ""}
+      onFocusCapture={(event) => part.store.setState({ typing: (event.target as Element).tagName === "INPUT" })}
+      onBlurCapture={() => part.store.setState({ typing: false })}
+    >
       <h3>Inspector</h3>
       {single ? (
         <One key={single.id} part={part} block={single} />

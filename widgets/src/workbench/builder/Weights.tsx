@@ -33,13 +33,13 @@ export function Weights({ part, block }: { part: BuilderPart; block: DraftBlock 
   const sent = useRef<number[] | null>(null);
   useEffect(() => {
     let wanted = true;
-    const same = known?.block === block.id;
     void part.ask("values", { block: block.id }).then((answer) => {
       if (!wanted) return;
       const found = answer.ok ? (answer as unknown as Parameters) : null;
       setKnown(found);
-      // What was tried since the last edit is newer than the answer to that.
-      setTried((now) => (same && now !== sent.current && now?.length === found?.values?.length ? now : null));
+      // The answer may be older than an edit that is still under way, and than what was tried since the last one.
+      const waits = part.session.pending.some(({ op }) => op.kind === "set_weights" && op.args.id === block.id);
+      setTried((now) => ((waits || now !== sent.current) && now?.length === found?.values?.length ? now : null));
     });
     return () => {
       wanted = false;

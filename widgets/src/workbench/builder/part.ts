@@ -66,6 +66,8 @@ export interface BuilderState {
   /** Blocks that stay selected while the focus walks on. */
   pinned: ReadonlySet<number>;
   focus: number | null;
+  /** A field of the inspector has the focus: what it is about stays selected, or the rest of a text would be commands. */
+  typing: boolean;
   folded: ReadonlySet<string>;
   evidence: Readonly<Record<string, number>>;
   numbers: Numbers | null;
@@ -104,7 +106,7 @@ export class BuilderPart implements Part {
     this.session = new Session(client);
     this.store = createStore<BuilderState>(() => ({
       token: "", rev: -1, tick: 0, meaning: 0, pending: 0, undo: null, redo: null, families: [], templates: [],
-      linked: false, link: null, notice: null, busy: [], selection: EMPTY, pinned: EMPTY, focus: null, folded: new Set<string>(),
+      linked: false, link: null, notice: null, busy: [], selection: EMPTY, pinned: EMPTY, focus: null, typing: false, folded: new Set<string>(),
       evidence: {}, numbers: null, numbersError: "", reveal: { serial: 0, ids: null },
       offers: [], kept: { state: "none", text: "" }, ended: false,
     }));
@@ -188,7 +190,7 @@ export class BuilderPart implements Part {
     this.store.setState({ undo: wire.undo as string | null, redo: wire.redo as string | null });
     if (ours && !isLocal(ours.kind)) {
       const ids = wire.blocks.map(([id]) => id);
-      this.select(ids);
+      if (!this.state.typing) this.select(ids);
       this.reveal(ids);
     }
     this.changed(means || ours !== undefined);
