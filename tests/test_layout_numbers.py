@@ -70,12 +70,12 @@ def test_why_tensor_cores_do_not_take_a_layer_is_said() -> None:
     reasons = {layer["tensor_cores"]["reason"] for layer in exact.describe()["layers"] if layer["kind"] == "sum"}
     assert len(reasons) == 1
     assert "float64" in reasons.pop()
-    names = Variables.real(2)
-    leaves = [InputBlock(v, Gaussian(), 4) for v in names]
-    real = pcbench.compile(Circuit([SumBlock([pcbench.ProductBlock(leaves)], 1)], variables=names))
-    told = [layer["tensor_cores"] for layer in real.describe()["layers"]]
+    pairs = torch.cartesian_prod(torch.arange(4), torch.arange(4))
+    product = pcbench.ProductBlock([InputBlock(v, Gaussian(), 4) for v in Variables.real(2)], pairs)
+    picking = pcbench.compile(Circuit([SumBlock([product], 1)], variables=Variables.real(2)))
+    told = [layer["tensor_cores"] for layer in picking.describe()["layers"]]
     assert not any(answer["eligible"] for answer in told)
-    assert any("gaussian" in answer["reason"] for answer in told)
+    assert any("pick single nodes" in answer["reason"] for answer in told)
     assert any(answer["reason"] == "leaves are looked up or computed; no matrix is multiplied" for answer in told)
 
 

@@ -162,7 +162,7 @@ def test_tied_sums_with_edges_in_another_order_are_refused() -> None:
 
 def test_families() -> None:
     coin = InputNodes([0], Bernoulli(), 1, 2, [0.25, 0.9])
-    bell = InputNodes([1], Gaussian(0.5), 1, 2, [1.0, 2.0, -3.0, 0.75])
+    bell = InputNodes([1], Gaussian(min_sigma=0.5), 1, 2, [1.0, 2.0, -3.0, 0.75])
     root = weighted(SumNodes([ProdNodes([coin, bell, categorical(2, 1, 2)])], 1, 2))
     circuit = pcb.from_pyjuice(root)
     leaves = [b.distribution for b in circuit.blocks if isinstance(b, InputBlock)]
