@@ -63,7 +63,7 @@ class Camera:
 def lesson(context: BrowserContext, lab: Lab, camera: Camera) -> None:
     """The first lesson: all of the workbench, and the dashboard by itself."""
     page = context.new_page()
-    page.set_viewport_size({"width": 1500, "height": 2100})
+    page.set_viewport_size({"width": 1500, "height": 2400})  # all of it on the screen at once
     run_all(page, lab, LESSON.name)
     bench = wait(page, BENCH, "data-images", str(PICTURES))
     # A layer in the middle, so that the picture shows how layers and circuit are linked.
