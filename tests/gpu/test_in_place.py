@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 import pcbench
-from pcbench import Model
+from pcbench import Evidence, Finite, Model
 from pcbench.errors import DataError
-from pcbench.execute import Workspace, em_step
+from pcbench.execute import Statistics, Workspace, em_step, expectation
+from pcbench.execute.graphs import Graphs
+from pcbench_kernels.gpu import rehearsal
 
-from .test_interpreted import few_programs, fused, losing_mass, pair, rows, same
+from .test_interpreted import counted, few_programs, fused, losing_mass, pair, rows, same
 
 __all__ = ["few_programs"]
 
@@ -97,3 +101,33 @@ def test_a_run_keeps_one_model_and_those_that_somebody_asked_for(asks: bool) -> 
     assert all(identical(state(m), then) for m, then in seen)
     alone = pcbench.fit(model, data, epochs=2, batch_size=8)
     assert identical(state(run.model), state(alone.model))
+
+
+@pytest.mark.parametrize("name", ["hclt", "normal", "mixed", "hmm, tied"])
+def test_a_rehearsal_leaves_what_is_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before kernels run for the first time, all of their work is done once without them: counts and parameters stay."""
+
+    def rehearse(graphs: Graphs, key: object, work: Callable[[], object], device: torch.device) -> None:
+        with rehearsal(lambda launches: None):
+            work()
+
+    model, precise = pair(name)
+    parts = [rows(model.circuit, 9, True), rows(model.circuit, 12, False)]
+    parts.append(Evidence(parts[0].values, parts[0].observed, soft_of(model)))
+    monkeypatch.setattr(Graphs, "rehearse", rehearse)
+    got, expected = Statistics.zeros(model.program), Statistics.zeros(precise.program)
+    space = Workspace()
+    for part in parts:
+        expectation(model, part, space, got)
+        expectation(precise, part, into=expected)
+    for one, two in zip(counted(got), counted(expected), strict=True):
+        same(one, two, 1e-5)
+    learnt = em_step(precise, parts[1], 0.5, 0.01).model.values()
+    for parameter, value in em_step(model, parts[1], 0.5, 0.01, space, recycle=model).model.values().items():
+        same(value, learnt[parameter], 1e-5)
+
+
+def soft_of(model: Model) -> dict[int, torch.Tensor]:
+    """Likelihoods of the first variable's values, if it is finite."""
+    domain = model.circuit.variables[0].domain
+    return {0: torch.linspace(0.1, 1, domain.size)} if isinstance(domain, Finite) else {}
