@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..compile import compile
-from ..execute import Clock, Model, Statistics, Workspace, em_step, updates_alone
+from ..execute import Clock, Model, Statistics, Workspace, em_step
 from ..telemetry import StepClock
 from ..telemetry.memory import allocated
 from . import cases, check
@@ -42,7 +42,7 @@ class Trainer:
 
     def step(self, clock: Clock | None = None) -> None:
         """Forward, backward, mini-batch EM."""
-        alone = updates_alone(self.model.program)
+        alone = self.model.program.fused is not None
         kept, recycle = (None, self.model) if alone else (self.statistics, self._spare)
         new = em_step(self.model, self.data, STEP_SIZE, PSEUDOCOUNT, self.workspace, recycle, kept, clock).model
         self._spare, self.model = None if alone else self.model, new

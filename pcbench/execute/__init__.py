@@ -5,7 +5,6 @@ from .evidence import Batch, Data, Evidence
 from .fused_best import bytes_of_trees, fused_explain
 from .fused_posterior import bytes_of_flows, fused_posteriors, small_enough_to_pin
 from .fused_topdown import Wanted, bytes_of_row, bytes_of_sample, empty_samples, fused_draw
-from .fused_update import updates_alone
 from .gradient import Spaces, Targets, differentiable_log_likelihood
 from .lent import lent_workspace
 from .max_product import max_product
@@ -56,6 +55,5 @@ __all__ = [
     "node_values",
     "require_support",
     "small_enough_to_pin",
-    "updates_alone",
     "upward",
 ]

@@ -8,7 +8,6 @@ Flags and log-likelihoods come to the CPU together, once a pass or a step, so th
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -91,20 +90,20 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     """Add the batch's expected counts to ``statistics``; their number of rows and log-likelihood are the caller's."""
     from pcbench_kernels.gpu import count_edges
 
-    program, fused, p = up.program, up.program.fused, up.buffers
+    fused, p = up.program.fused, up.buffers
     assert fused is not None
     fresh = statistics.rows == 0
-    samples, counted = samples_of(program, up.batch.size, up.workspace), replace(p, codes=up.batch.counted)
+    samples = samples_of(up)
 
     def work() -> None:
         if fresh:
             for table in fused.shared:  # the others are written
                 statistics.weights[table].zero_()
-        with beside(program.device, lambda: sort_all(program, counted, samples)):
+        with beside(up.program.device, lambda: sort_all(up, samples)):
             flow_down(up)
             for edges in fused.edges:
                 count_edges(p, edges, statistics.flat, 0, fresh)
-        count_leaves(program, p, up.batch, samples, statistics, fresh, up.workspace)
+        count_leaves(up, samples, statistics, fresh)
 
     run(up, ("down", fresh, up.seeded, up.batch.kind), work, statistics.flat, *statistics.leaves)
     for t in up.batch.hard:

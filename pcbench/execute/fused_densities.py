@@ -15,13 +15,11 @@ from torch import Tensor
 from ..compile import Program
 from ..distributions import Distribution, Gaussian
 from .fused_evidence import FusedBatch
-from .fused_pass import FusedPass
+from .fused_pass import FusedPass, flows_into
 from .model import Parameters
-from .workspace import Workspace
 
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.fused import FusedLeaves
-    from pcbench_kernels.gpu import Pass
 
 #: Family and parameters ``[P, S, N]`` → log values ``[P, N]``.
 MissingRule: TypeAlias = Callable[[Distribution, Tensor], Tensor]
@@ -62,46 +60,37 @@ def _densities(
     step, table = max(1, CELLS // (size * leaves.nodes)), out.view(-1, size, leaves.nodes)
     for first in range(0, len(table), step):
         variables, owners = leaves.variables[first : first + step], leaves.owners[first : first + step]
-        x = values[variables]
-        if known is not None:  # what is not observed may hold anything, NaN included
-            x = torch.where(known[variables] != 0, x, 0.0)
-        density = family.log_density(parameters[owners], x)
+        density = family.log_density(parameters[owners], values[variables])
         if known is not None:
             density = torch.where(known[variables][:, :, None] != 0, density, 0.0)
         table[first : first + step] = density
 
 
-def moments_of(program: Program, p: Pass, batch: FusedBatch, leaves: FusedLeaves, space: Workspace) -> Tensor:
+def moments_of(up: FusedPass, leaves: FusedLeaves) -> Tensor:
     """``[sets, 1 + T, N]`` float64: total flow, and flow-weighted sufficient statistics."""
     from pcbench_kernels.gpu import moment_parts, weigh
 
-    family, values, known = program.leaf_tables[leaves.table].distribution, batch.reals, batch.known
+    family, values, known = up.program.leaf_tables[leaves.table].distribution, up.batch.reals, up.batch.known
     assert values is not None
-    if known is not None:
-        values = torch.where(known != 0, values, 0.0)
     told = torch.cat((torch.ones_like(values)[:, None], family.sufficient(values).transpose(1, 2)), 1)
     if known is not None:
         told *= (known != 0)[:, None]
-    shape = (leaves.runs, moment_parts(leaves, batch.size), told.shape[1], leaves.nodes)
-    parts = space.get(f"moments{leaves.table}", shape, torch.float64, program.device)
-    weigh(p, leaves, told, parts)
+    shape = (leaves.runs, moment_parts(leaves, up.batch.size), told.shape[1], leaves.nodes)
+    parts = up.workspace.get(f"moments{leaves.table}", shape, torch.float64, up.program.device)
+    weigh(up.buffers, leaves, told, parts)
     return parts.sum(1)
 
 
 def flows_of_densities(up: FusedPass, t: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]]:
     """After the way down, of some leaf vectors at once of table ``t``, which is not looked up: their rows among the parameters,
     variables, flows ``[U, B, N]`` float32, values ``[U, B]`` and whether these are observed."""
-    from pcbench_kernels.gpu import leaf_flows
-
-    fused, batch, space = up.program.fused, up.batch, up.workspace
+    fused, batch = up.program.fused, up.batch
     assert fused is not None and batch.reals is not None
     leaves = fused.leaves[t]
     step = max(1, CELLS // (batch.size * leaves.nodes))
     for first in range(0, len(leaves.uses), step):
         slots = leaves.uses[first : first + step]
-        entries = torch.arange(first, first + len(slots), device=up.program.device)
-        flow = space.get("flows of leaves", (len(slots), batch.size, leaves.nodes), torch.float32, up.program.device)
-        leaf_flows(up.buffers, leaves, entries, flow)
+        flow = flows_into(up, t, range(first, first + len(slots)))
         variables = leaves.variables[slots]
         observed = None if batch.known is None else batch.known[variables] != 0
         yield leaves.owners[slots], variables, flow, batch.reals[variables], observed

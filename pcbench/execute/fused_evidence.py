@@ -24,7 +24,8 @@ class FusedBatch:
         codes: int32 ``[slots, B]`` of each leaf table, rows of what is looked up.
         data: ``[B, V]`` on the GPU, from which the upward pass has yet to make the codes; ``None``: they are there.
         seen: bytes ``[B, V]``, 0 where a value of ``data`` is missing; ``None``: none is.
-        reals, known: float64 and bytes ``[V, B]``, the same for leaves that have no table; ``None``: there are none.
+        reals, known: float64 and bytes ``[V, B]``, the same for leaves that have no table; ``None``: there are none. Once
+            codes are laid out, what is missing is 0.
         hard: codes of the leaf tables over variables with soft evidence, which count as missing there. What is looked up of
             these tables is computed for the batch.
         soft: likelihoods ``[B or 1, C]`` by variable, on the GPU.
@@ -78,8 +79,8 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace, soft
             seen = held.expand(values.shape)
     else:
         laid_out = Batch.of(program, evidence)
-        entries = entries_of(program) if evidence.soft else {}
-        hard = {t: codes_of("hard codes", t) for t in sorted({t for v in evidence.soft for t, _ in entries.get(v, ())})}
+        weighed = {t for v in evidence.soft for t, _ in vectors_of(program)[v]}
+        hard = {t: codes_of("hard codes", t) for t in sorted(weighed)}
         for t, (into, code) in enumerate(zip(codes, laid_out.codes, strict=True)):
             if code is not None:
                 hard.get(t, into).copy_(code[program.fused.leaves[t].source])
@@ -109,17 +110,21 @@ def _plain(evidence: Evidence, columns: int) -> bool:
     return fits and (observed is None or observed.dtype == torch.bool)
 
 
-_entries: WeakKeyDictionary[Program, dict[int, list[tuple[int, int]]]] = WeakKeyDictionary()
+_vectors: WeakKeyDictionary[Program, dict[int, list[tuple[int, list[int]]]]] = WeakKeyDictionary()
 
 
-def entries_of(program: Program) -> dict[int, list[tuple[int, int]]]:
-    """Column → (leaf table, place in its ``uses``) of each leaf vector over it."""
-    if (known := _entries.get(program)) is not None:
+def vectors_of(program: Program) -> dict[int, list[tuple[int, list[int]]]]:
+    """Column → (leaf table, its places in ``uses``) of each leaf vector over it: one that several terms look up has several."""
+    if (known := _vectors.get(program)) is not None:
         return known
     assert program.fused is not None
-    found: dict[int, list[tuple[int, int]]] = {}
+    found: dict[int, list[tuple[int, list[int]]]] = {v.index: [] for v in program.circuit.variables}
     for leaves in program.fused.leaves:
-        for entry, column in enumerate(leaves.variables[leaves.uses].tolist()):
-            found.setdefault(column, []).append((leaves.table, entry))
-    _entries[program] = found
+        table = program.leaf_tables[leaves.table]
+        entries: list[list[int]] = [[] for _ in table.blocks]
+        for entry, use in enumerate(leaves.source[leaves.uses].tolist()):
+            entries[use].append(entry)
+        for column, own in zip(table.variables.tolist(), entries, strict=True):
+            found[column].append((leaves.table, own))
+    _vectors[program] = found
     return found

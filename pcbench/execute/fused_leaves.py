@@ -6,6 +6,7 @@ own, with a row for each slot and sample; then the same kernels look them up.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from ..compile import LeafTable, Program
 from .fused_densities import moments_of
 from .fused_evidence import FusedBatch
+from .fused_pass import FusedPass
 from .leaves import write_logs
 from .model import Parameters
 from .statistics import Statistics
@@ -21,7 +23,7 @@ from .workspace import Workspace
 
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.fused import FusedLeaves
-    from pcbench_kernels.gpu import Pass, Samples, Update
+    from pcbench_kernels.gpu import Samples, Update
 
 
 def lay_out_codes(program: Program, batch: FusedBatch, outside: Tensor) -> None:
@@ -32,13 +34,14 @@ def lay_out_codes(program: Program, batch: FusedBatch, outside: Tensor) -> None:
     from pcbench_kernels.gpu import encode_data
 
     assert program.fused is not None
-    if batch.data is not None and batch.reals is not None:
-        batch.reals.copy_(batch.data.T)
-        wrong = ~torch.isfinite(batch.reals)
-        if batch.known is not None and batch.seen is not None:
-            batch.known.copy_(batch.seen.T)
-            wrong &= batch.known != 0
-        torch.maximum(outside[:1], wrong.any().int(), out=outside[:1])
+    if batch.reals is not None:
+        if batch.data is not None:
+            batch.reals.copy_(batch.data.T)
+        if batch.known is not None:
+            if batch.seen is not None:
+                batch.known.copy_(batch.seen.T)
+            batch.reals.masked_fill_(batch.known == 0, 0.0)  # it may hold anything, NaN included
+        torch.maximum(outside[:1], (~torch.isfinite(batch.reals)).any().int(), out=outside[:1])
     for codes, leaves in zip(batch.codes, program.fused.leaves, strict=True):
         if not leaves.looked_up:
             torch.arange(codes.numel(), out=codes.view(-1))
@@ -58,23 +61,23 @@ def lookups_of(program: Program, parameters: Parameters, batch: FusedBatch, work
     return tuple(table if leaves.looked_up and leaves.table not in batch.hard else computed(leaves) for table, leaves in tables)
 
 
-def samples_of(program: Program, size: int, workspace: Workspace) -> dict[int, Samples]:
+def samples_of(up: FusedPass) -> dict[int, Samples]:
     """Memory for the samples of each leaf table that is looked up, in the order of their categories."""
     from pcbench_kernels.gpu import FEW_PARTS, Samples, parts_of
 
-    assert program.fused is not None
+    assert up.program.fused is not None
     found = {}
-    for leaves in program.fused.leaves:
+    for leaves in up.program.fused.leaves:
         if not leaves.looked_up:
             continue
-        t, parts = leaves.table, parts_of(leaves, size)
+        t, parts = leaves.table, parts_of(leaves, up.batch.size)
 
         def get(name: str, *shape: int, kind: torch.dtype = torch.float32, t: int = t) -> Tensor:
-            return workspace.get(f"{name}{t}", shape, kind, program.device)
+            return up.workspace.get(f"{name}{t}", shape, kind, up.program.device)
 
         masses = get("masses", leaves.runs, parts, leaves.nodes)
         found[t] = Samples(
-            get("places", len(leaves.source) * size, kind=torch.int64),
+            get("places", len(leaves.source) * up.batch.size, kind=torch.int64),
             get("bounds", leaves.runs, leaves.categories + 2, kind=torch.int32),
             masses,
             masses if parts <= FEW_PARTS else get("total masses", leaves.runs, 1, leaves.nodes),
@@ -82,53 +85,38 @@ def samples_of(program: Program, size: int, workspace: Workspace) -> dict[int, S
     return found
 
 
-def sort_all(program: Program, p: Pass, samples: dict[int, Samples]) -> None:
+def sort_all(up: FusedPass, samples: dict[int, Samples]) -> None:
     """The launches that bring the samples of each leaf table into the order of their categories; they need codes only."""
     from pcbench_kernels.gpu import sort
 
-    assert program.fused is not None
+    assert up.program.fused is not None
+    p = replace(up.buffers, codes=up.batch.counted)
     for t, found in samples.items():
-        sort(p, program.fused.leaves[t], found)
+        sort(p, up.program.fused.leaves[t], found)
 
 
-def count_leaves(
-    program: Program,
-    p: Pass,
-    batch: FusedBatch,
-    samples: dict[int, Samples],
-    statistics: Statistics,
-    fresh: bool,
-    space: Workspace,
-) -> None:
+def count_leaves(up: FusedPass, samples: dict[int, Samples], statistics: Statistics, fresh: bool) -> None:
     """The launches that count: ``statistics.leaves`` are written where they are ``fresh``, or added to."""
     from pcbench_kernels.gpu import count_categories
 
-    assert program.fused is not None
-    for leaves in program.fused.leaves:
+    assert up.program.fused is not None
+    for leaves in up.program.fused.leaves:
         out = statistics.leaves[leaves.table]
         if leaves.looked_up:
-            count_categories(p, leaves, samples[leaves.table], out, fresh)
+            count_categories(up.buffers, leaves, samples[leaves.table], out, fresh)
             continue
-        moments = moments_of(program, p, batch, leaves, space)
+        moments = moments_of(up, leaves)
         if fresh:
             out.copy_(moments)
         else:
             out += moments
 
 
-def learn_leaves(
-    program: Program,
-    p: Pass,
-    batch: FusedBatch,
-    samples: dict[int, Samples],
-    old: Parameters,
-    new: Parameters,
-    update: Update,
-    space: Workspace,
-) -> None:
+def learn_leaves(up: FusedPass, samples: dict[int, Samples], new: Parameters, update: Update) -> None:
     """The launches that count and update all leaves."""
     from pcbench_kernels.gpu import add_up, count_categories, learn_categories, replace_parameters
 
+    program, p, old = up.program, up.buffers, up.parameters
     assert program.fused is not None
     for leaves in program.fused.leaves:
         t, table = leaves.table, program.leaf_tables[leaves.table]
@@ -138,12 +126,12 @@ def learn_leaves(
             continue
         if leaves.looked_up:
             shape = (leaves.runs, leaves.categories + 1, leaves.nodes)
-            counts = space.get(f"leaf counts{t}", shape, program.dtype, program.device)
+            counts = up.workspace.get(f"leaf counts{t}", shape, program.dtype, program.device)
             count_categories(p, leaves, samples[t], counts, True)
             counts = counts[:, :-1]
             total, moments = counts.sum(1, keepdim=True), table.distribution.moments_from_counts(counts)
         else:
-            held = moments_of(program, p, batch, leaves, space)
+            held = moments_of(up, leaves)
             total, moments = held[:, :1], held[:, 1:]
         fresh, learns = _updated(table, old.leaves[t], total, moments, update)
         replace_parameters(fresh, learns, old.leaves[t], new.leaves[t])  # by a kernel: a rehearsal writes nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -96,3 +97,17 @@ class Settled:
 def flags(workspace: Workspace, device: torch.device) -> Tensor:
     """See :data:`SUSPECT`, :data:`OUTSIDE`, :data:`WRONG`, :data:`HOLD`."""
     return workspace.get("flags", (4,), torch.int32, device)
+
+
+def flows_into(up: FusedPass, table: int, entries: Sequence[int]) -> Tensor:
+    """After the way down: flows ``[entries, B, N]`` float32 into the leaves of some places in a table's ``uses`` (−1: none).
+
+    They lie in the workspace, and are overwritten by the next ones.
+    """
+    from pcbench_kernels.gpu import leaf_flows
+
+    assert up.program.fused is not None
+    leaves = up.program.fused.leaves[table]
+    out = up.workspace.get("flows of leaves", (len(entries), up.batch.size, leaves.nodes), torch.float32, up.program.device)
+    leaf_flows(up.buffers, leaves, torch.tensor(entries).to(up.program.device), out)
+    return out

@@ -9,7 +9,6 @@ so there they are divided by their sum. Where the sum is off by more than :data:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -18,8 +17,8 @@ from ..compile import LeafTable, Program
 from ..scope import Finite
 from .evidence import Evidence
 from .fused import flow_down, fused_upward, run
-from .fused_evidence import entries_of, fused_batch
-from .fused_pass import FusedPass
+from .fused_evidence import fused_batch, vectors_of
+from .fused_pass import FusedPass, flows_into
 from .model import Parameters
 from .workspace import Workspace
 
@@ -118,7 +117,7 @@ def fused_posteriors(
     def rehearsed() -> None:
         up = passed()
         for table in range(len(program.leaf_tables)):
-            _flows(up, table, [0], space)
+            flows_into(up, table, [0])
 
     space.graphs.rehearse(("posterior", program, laid_out.size, output), rehearsed, program.device)
     up = passed()
@@ -164,15 +163,15 @@ def _shares(up: FusedPass, size: int, columns: list[int], output: int, off: Tens
 
 def _piece(up: FusedPass, size: int, columns: list[int], output: int, off: Tensor) -> Tensor:
     """``[columns, B, size]`` on the GPU; raises ``off`` to the greatest error of a sum of flows."""
-    program, rows, known = up.program, up.batch.size, entries_of(up.program)
+    program, rows, known = up.program, up.batch.size, vectors_of(up.program)
     out = up.workspace.get("shares", (len(columns), rows, size), torch.float32, program.device)
     total = up.workspace.get("share", (len(columns), rows), torch.float32, program.device).zero_()
     fresh = True  # every variable has a leaf
     for t, table in enumerate(program.leaf_tables):
-        uses = [[entry for own, entry in known[column] if own == t] for column in columns]
+        uses = [[entry for own, entries in known[column] if own == t for entry in entries] for column in columns]
         for turn in range(max(map(len, uses))):
             entries = [own[turn] if turn < len(own) else -1 for own in uses]
-            flows = _flows(up, t, entries, up.workspace)
+            flows = flows_into(up, t, entries)
             masses = _masses(up, t, table, entries, size).transpose(1, 2)
             if fresh:
                 torch.bmm(flows, masses, out=out)
@@ -189,22 +188,22 @@ def _piece(up: FusedPass, size: int, columns: list[int], output: int, off: Tenso
 
 def _weights(up: FusedPass, columns: list[int], output: int, off: Tensor) -> dict[int, list[Tensor]]:
     """Flows into the leaves of some variables, as :class:`Posteriors` has them; raises ``off`` as :func:`_piece` does."""
+    if not columns:
+        return {}
     program, rows = up.program, up.batch.size
     total = torch.zeros(len(columns), rows, device=program.device)
     found: dict[int, list[Tensor]] = {column: [] for column in columns}
     for t, table in enumerate(program.leaf_tables):
-        vectors = [(i, entries) for i, column in enumerate(columns) for own, entries in _vectors(program)[column] if own == t]
+        vectors = [(i, entries) for i, column in enumerate(columns) for own, entries in vectors_of(program)[column] if own == t]
         step = max(1, PIECE_BYTES // (4 * rows * table.nodes))
         for first in range(0, len(vectors), step):
             piece = vectors[first : first + step]
             places = torch.tensor([j for j, (_, entries) in enumerate(piece) for _ in entries]).to(program.device)
             flows = torch.zeros(len(piece), rows, table.nodes, device=program.device)
-            flows.index_add_(0, places, _flows(up, t, [e for _, entries in piece for e in entries], up.workspace))
+            flows.index_add_(0, places, flows_into(up, t, [e for _, entries in piece for e in entries]))
             total.index_add_(0, torch.tensor([i for i, _ in piece]).to(program.device), flows.sum(2))
             for (i, _), flow in zip(piece, flows.mul_(1 / SEED).cpu(), strict=True):
                 found[columns[i]].append(flow)
-    if not columns:
-        return found
     _compare(total, columns, program, output, off)
     assert program.fused is not None
     if program.fused.precision == "fast":
@@ -212,26 +211,6 @@ def _weights(up: FusedPass, columns: list[int], output: int, off: Tensor) -> dic
         for own, of in zip(found.values(), torch.where(sums > 0, sums, 1.0), strict=True):
             for flow in own:
                 flow.div_(of[:, None])
-    return found
-
-
-_known_vectors: WeakKeyDictionary[Program, dict[int, list[tuple[int, list[int]]]]] = WeakKeyDictionary()
-
-
-def _vectors(program: Program) -> dict[int, list[tuple[int, list[int]]]]:
-    """Column → (leaf table, its places in ``uses``) of each leaf vector over it: one that several terms look up has several."""
-    if (known := _known_vectors.get(program)) is not None:
-        return known
-    assert program.fused is not None
-    found: dict[int, list[tuple[int, list[int]]]] = {v.index: [] for v in program.circuit.variables}
-    for leaves in program.fused.leaves:
-        table = program.leaf_tables[leaves.table]
-        entries: list[list[int]] = [[] for _ in table.blocks]
-        for entry, use in enumerate(leaves.source[leaves.uses].tolist()):
-            entries[use].append(entry)
-        for column, own in zip(table.variables.tolist(), entries, strict=True):
-            found[column].append((leaves.table, own))
-    _known_vectors[program] = found
     return found
 
 
@@ -250,18 +229,6 @@ def _scope_of(program: Program, output: int) -> int:
             return root.scope
         column += root.nodes
     raise AssertionError("queries check the output")
-
-
-def _flows(up: FusedPass, table: int, entries: list[int], space: Workspace) -> Tensor:
-    """``[entries, B, N]`` float32."""
-    from pcbench_kernels.gpu import leaf_flows
-
-    fused = up.program.fused
-    assert fused is not None
-    leaves = fused.leaves[table]
-    out = space.get("flows of leaves", (len(entries), up.batch.size, leaves.nodes), torch.float32, up.program.device)
-    leaf_flows(up.buffers, leaves, torch.tensor(entries).to(up.program.device), out)
-    return out
 
 
 def _masses(up: FusedPass, index: int, table: LeafTable, entries: list[int], size: int) -> Tensor:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .fused_evidence import entries_of
-from .fused_pass import FusedPass
+from .fused_evidence import vectors_of
+from .fused_pass import FusedPass, flows_into
 
 #: Numbers of a matrix that are held at once.
 CELLS = 1 << 24
@@ -24,13 +24,13 @@ class _Piece(NamedTuple):
 
     Attributes:
         variables: of each.
-        entries, slots, rows: ``[U]``, places in ``uses``, slots, and rows among the parameters.
+        entries: places in ``uses``; slots, rows: ``[U]``, slots, and rows among the parameters.
         likelihoods: ``[U, B, C]``.
         masses: ``[U, C, N]``, relative to the largest of a node; largest: ``[U, 1, N]``, its logarithm.
     """
 
-    variables: list[int]
-    entries: Tensor
+    variables: tuple[int, ...]
+    entries: tuple[int, ...]
     slots: Tensor
     rows: Tensor
     likelihoods: Tensor
@@ -41,19 +41,18 @@ class _Piece(NamedTuple):
 def _pieces(up: FusedPass, t: int) -> Iterator[_Piece]:
     fused, batch, device = up.program.fused, up.batch, up.program.device
     assert fused is not None
-    leaves, known, table = fused.leaves[t], entries_of(up.program), up.parameters.lookups[t]
-    assert table is not None
-    found = [(v, entry) for v in batch.soft for table, entry in known.get(v, ()) if table == t]
+    leaves, lookup, vectors = fused.leaves[t], up.parameters.lookups[t], vectors_of(up.program)
+    assert lookup is not None
+    found = [(v, entry) for v in batch.soft for own, entries in vectors[v] if own == t for entry in entries]
     step = max(1, CELLS // (leaves.categories * max(batch.size, leaves.nodes) + batch.size * leaves.nodes))
     for first in range(0, len(found), step):
-        variables, places = zip(*found[first : first + step], strict=True)
-        entries = torch.tensor(places).to(device)
-        slots = leaves.uses[entries]
+        variables, entries = zip(*found[first : first + step], strict=True)
+        slots = leaves.uses[torch.tensor(entries).to(device)]
         rows = leaves.owners[slots]
         given = torch.stack([batch.soft[v].expand(batch.size, -1) for v in variables]).double()
-        logs = table[rows, : leaves.categories].double()
+        logs = lookup[rows, : leaves.categories].double()
         largest = logs.amax(1, keepdim=True)
-        yield _Piece(list(variables), entries, slots, rows, given, (logs - largest).exp(), largest)
+        yield _Piece(variables, entries, slots, rows, given, (logs - largest).exp(), largest)
 
 
 def fill_soft(up: FusedPass) -> None:
@@ -69,17 +68,9 @@ def fill_soft(up: FusedPass) -> None:
 
 def fused_soft(up: FusedPass, t: int, counts: Tensor | None, by_soft: Mapping[int, Tensor | None]) -> None:
     """:func:`~pcbench.execute.soft.through_soft` after the fused passes."""
-    from pcbench_kernels.gpu import leaf_flows
-
-    fused = up.program.fused
-    assert fused is not None
-    leaves = fused.leaves[t]
     for piece in _pieces(up, t):
-        shape = (len(piece.slots), up.batch.size, leaves.nodes)
-        flow = up.workspace.get("flows of leaves", shape, torch.float32, up.program.device)
-        leaf_flows(up.buffers, leaves, piece.entries, flow)
         total = torch.bmm(piece.likelihoods, piece.masses)
-        ratio = torch.where(total > 0, flow / total, 0.0)
+        ratio = torch.where(total > 0, flows_into(up, t, piece.entries) / total, 0.0)
         for variable, share in zip(piece.variables, torch.bmm(ratio, piece.masses.transpose(1, 2)), strict=True):
             if (wanted := by_soft.get(variable)) is not None:
                 wanted.add_(share if wanted.ndim == 2 else share.sum(0))

@@ -25,11 +25,6 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.gpu import Update
 
 
-def updates_alone(program: Program) -> bool:
-    """Whether the launches of a step update every parameter."""
-    return program.fused is not None
-
-
 def _places(*several: Parameters) -> tuple[int, ...]:
     """Where parameters lie."""
     return tuple(t.data_ptr() for p in several for t in (p.flat, p.operands, *p.leaves, *p.gathered))
@@ -63,7 +58,7 @@ class FusedStep:
         self.up = new_pass(program, old, batch, workspace, downward=True)
         self._new, self._number, self._short = new, next(_numbers), len(program.fused.layers) <= SHORT
         self._in_place = _places(old) == _places(new)
-        self._samples = samples_of(program, batch.size, workspace)
+        self._samples = samples_of(self.up)
         base, end = program.fused.late_weights
         self._base = base
         self._counts = workspace.get("late counts", (end - base,), torch.float32, program.device)
@@ -98,8 +93,7 @@ class FusedStep:
 
     def _sorted(self, *works: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
         """``works``, while samples are sorted; ``then`` what needs them in order."""
-        program, p = self.up.program, self.up.buffers
-        with beside(program.device, lambda: sort_all(program, p, self._samples)):
+        with beside(self.up.program.device, lambda: sort_all(self.up, self._samples)):
             for work in works:
                 work()
         then()
@@ -141,10 +135,9 @@ class FusedStep:
             maximise_sums(p.weights, counts, base, rows, new.flat, rounded, self._update)
 
     def _learn_leaves(self) -> None:
-        up = self.up
-        learn_leaves(up.program, up.buffers, up.batch, self._samples, up.parameters, self._new, self._update, up.workspace)
-        report_flags(up)
-        self._host.copy_(up.report, non_blocking=True)  # within the graph: a copy of its own would start later
+        learn_leaves(self.up, self._samples, self._new, self._update)
+        report_flags(self.up)
+        self._host.copy_(self.up.report, non_blocking=True)  # within the graph: a copy of its own would start later
 
 
 def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> FusedStep:

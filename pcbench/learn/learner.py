@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ..compile import Program
-from ..execute import Clock, Evidence, Model, Statistics, Workspace, em_step, maximise, updates_alone
+from ..execute import Clock, Evidence, Model, Statistics, Workspace, em_step, maximise
 from .em import accumulate, require_possible, summed
 
 
@@ -119,7 +119,7 @@ class EMLearner(Learner):
         return maximise(model, statistics, step_size, self._pseudocount, recycle)
 
     def in_place(self, program: Program) -> bool:
-        return updates_alone(program)
+        return program.fused is not None
 
     def step(
         self,
@@ -132,7 +132,7 @@ class EMLearner(Learner):
         clock: Clock | None = None,
     ) -> tuple[Model, float]:
         # A GPU that counts and updates in one launch has no counts to keep.
-        kept = None if updates_alone(model.program) else counts.statistics
+        kept = None if self.in_place(model.program) else counts.statistics
         stepped = em_step(model, batch, step_size, self._pseudocount, counts.workspace, recycle, kept, clock)
         require_possible(stepped.log_likelihood, rows, "the training data")
         return stepped.model, summed(stepped.log_likelihood)
