@@ -15,7 +15,8 @@ import torch
 import pcbench
 from pcbench import Evidence, Finite, Model, conditional, log_likelihood, mpe, sample
 from pcbench.bench import query_check
-from pcbench.execute import Workspace, em_step, expectation, maximise
+from pcbench.circuit import Parameter
+from pcbench.execute import Data, Statistics, Workspace, em_step, expectation, maximise
 from pcbench.nn import CircuitModule
 
 from ..conformance.cases import CASES, Case
@@ -29,6 +30,14 @@ def off(got: torch.Tensor, expected: torch.Tensor) -> float:
     return float(difference.norm() / torch.where(same, 0.0, expected).norm().clamp(min=1.0))
 
 
+def learnt(model: Model, *batches: Data) -> dict[Parameter, torch.Tensor]:
+    """Parameters after a step of EM over all batches, whose counts are added up."""
+    space, statistics = Workspace(), Statistics.zeros(model.program)
+    for batch in batches:
+        expectation(model, batch, space, into=statistics)
+    return maximise(model, statistics, 0.5, 0.1).values()
+
+
 def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[], float]]:
     """What is asked of both → how far the answers are apart."""
     data, evidence = case.data(33), case.evidence("some", 33)
@@ -38,8 +47,7 @@ def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[]
         return max(off(log_likelihood(on_gpu, x), log_likelihood(on_cpu, x)) for x in (data, evidence))
 
     def counts() -> float:
-        one, two = expectation(on_gpu, evidence)[0], expectation(on_cpu, evidence)[0]
-        moved, still = maximise(on_gpu, one, 0.5, 0.1).values(), maximise(on_cpu, two, 0.5, 0.1).values()
+        moved, still = (learnt(model, data, evidence) for model in (on_gpu, on_cpu))
         return max(off(moved[p], still[p]) for p in still)
 
     def steps() -> float:
@@ -91,7 +99,7 @@ def derivatives(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[
         return max(off(g, h) for g, h in zip(one, two, strict=True) if g is not None and h is not None)
 
     def soft() -> float:
-        """Likelihoods of soft evidence, gradients by it, and a step of EM."""
+        """Likelihoods of soft evidence, gradients by it, and a step of EM over batches with it and without."""
         found = []
         for model in (on_gpu, on_cpu):
             generator = torch.Generator().manual_seed(5)
@@ -104,8 +112,8 @@ def derivatives(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[
             if given:
                 torch.where(torch.isfinite(out), out, 0.0).sum().backward()
             softly = Evidence(evidence.values, evidence.observed, {v: s.detach() for v, s in given.items()})
-            learnt = em_step(model, softly, 0.5, 0.1).model.values()
-            found.append([out.detach(), *(s.grad for s in given.values() if s.grad is not None), *learnt.values()])
+            moved = learnt(model, softly, evidence, softly)
+            found.append([out.detach(), *(s.grad for s in given.values() if s.grad is not None), *moved.values()])
         one, two = found
         return max(off(a, b) for a, b in zip(one, two, strict=True))
 
