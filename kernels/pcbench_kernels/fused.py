@@ -114,11 +114,12 @@ class FusedLeaves:
             is looked up is then computed for every batch.
         variables, owners: ``[slots]``, the variable that each row of the codes holds, and the parameter set that it looks up.
         source: ``[slots]``, use of the leaf table of each.
-        runs: parameter sets; ascending.
-        run_start: ``[runs + 1]``, the slots of each; sets: ``[runs]``, which set it is.
+        runs: parameter sets, all of them.
+        run_start: ``[runs + 1]``, the slots of each.
         most: slots of a run.
         uses: ``[slots]``, rows of the codes.
         elements_at, offsets, strides: ``[slots]``, where their flows lie, as in :class:`FusedEdges`.
+        firsts: ``[D]``, of the slots whose flows lie at the same place, the first; same: ``[slots]``, which of these it is.
         aligned: whether nodes, offsets and strides are multiples of 16.
         learns: whether their family is updated by dividing counts by their sum.
         trainable: ``[runs]`` int32.
@@ -132,15 +133,21 @@ class FusedLeaves:
     source: Tensor
     runs: int
     run_start: Tensor
-    sets: Tensor
     most: int
     uses: Tensor
     elements_at: Tensor
     offsets: Tensor
     strides: Tensor
+    firsts: Tensor
+    same: Tensor
     aligned: bool
     learns: bool
     trainable: Tensor
+
+    @property
+    def shared(self) -> bool:
+        """Whether most flows go into several slots: all leaves below a product share those of the product."""
+        return 2 * len(self.firsts) <= len(self.same)
 
     @property
     def looked_up(self) -> bool:

@@ -33,7 +33,7 @@ class Fused:
         rows: all sum nodes, those of tables with holes apart.
         late_rows: those whose weights no launch of ``edges`` updates as it counts.
         late_weights: (first, past the last) weight of the tables of ``late_rows``.
-        outputs: (first output column, node number, unit, nodes) of each root.
+        outputs: (first output column, node number, unit, nodes) of each root; roots: the same ``[R, 4]``, on the GPU.
         num_units: blocks with a value: those of the program, and leaves that a term of several leaf tables is made of.
         num_values, num_elements, num_ratios: nodes of all units, elements of all sums and products, and flows by value.
         num_scales: units, and terms with a scale of their own.
@@ -51,6 +51,7 @@ class Fused:
     late_rows: tuple[FusedRows, ...]
     late_weights: tuple[int, int]
     outputs: tuple[tuple[int, int, int, int], ...]
+    roots: torch.Tensor
     num_units: int
     num_values: int
     num_elements: int
@@ -137,6 +138,7 @@ def fuse(
     leaves = tuple(make.leaves(t, leaf, isinstance(leaf.distribution, Categorical)) for t, leaf in enumerate(leaf_tables))
     shared = sorted({block.table for found, e in zip(alike.values(), edges, strict=True) if e.shared for block in found})
     late_at = [(starts[t], starts[t + 1]) for t in sorted(late)]
+    outputs = tuple((b.column, b.node, b.unit, b.nodes) for b in blocks if b.column >= 0)
     return Fused(
         tuple(make.layer(found) for found in launches),
         edges,
@@ -145,7 +147,8 @@ def fuse(
         rows_of(sum_tables, starts, range(len(sum_tables)), device),
         rows_of(sum_tables, starts, sorted(late), device),
         (late_at[0][0], late_at[-1][1]) if late_at else (0, 0),
-        tuple((b.column, b.node, b.unit, b.nodes) for b in blocks if b.column >= 0),
+        outputs,
+        torch.tensor(outputs, dtype=torch.int64).to(device),
         num_units,
         num_values,
         num_elements,

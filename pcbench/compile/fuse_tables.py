@@ -143,17 +143,17 @@ class Tables:
         users: dict[int, list[int]] = {}
         for slot, (_, _, use) in enumerate(held):
             users.setdefault(owner[use], []).append(slot)
-        sets = sorted(users)
         run_start, uses, elements_at, offsets, strides = self._runs(
-            [users[s] for s in sets],
+            [users[s] for s in range(len(table.parameters))],
             lambda slot: slot,
             lambda slot: held[slot][0].element,
             lambda slot: held[slot][1] * held[slot][0].width * held[slot][0].parts,
             lambda slot: held[slot][0].elements,
         )
-        assert len(sets) == len(table.parameters)
         source = torch.tensor([use for _, _, use in held])
-        trains = torch.ones(len(sets), dtype=torch.int32) if table.trainable is None else table.trainable.cpu().to(torch.int32)
+        _, same = torch.stack([elements_at, offsets], 1).cpu().unique(dim=0, return_inverse=True)
+        firsts = torch.full((int(same.max()) + 1,), len(same)).scatter_reduce_(0, same, torch.arange(len(same)), "amin")
+        trains = torch.ones(len(users), dtype=torch.int32) if table.trainable is None else table.trainable.cpu().to(torch.int32)
         return FusedLeaves(
             table=t,
             nodes=table.nodes,
@@ -161,17 +161,18 @@ class Tables:
             variables=table.variables.cpu()[source].to(self._device),
             owners=table.rows.cpu()[source].to(self._device),
             source=source.to(self._device),
-            runs=len(sets),
+            runs=len(users),
             run_start=run_start,
-            sets=self._tensor(sets),
             most=max(len(found) for found in users.values()),
             uses=uses,
             elements_at=elements_at,
             offsets=offsets,
             strides=strides,
+            firsts=firsts.to(self._device),
+            same=same.to(self._device),
             aligned=not bool(((offsets | strides | table.nodes) & 15).any()),
             learns=learns,
-            trainable=trains[torch.tensor(sets)].to(self._device),
+            trainable=trains.to(self._device),
         )
 
 

@@ -42,7 +42,8 @@ def fused_upward(
 
     def work() -> None:
         begin(up)
-        climb(up, 0, None)
+        climb(up)
+        report_flags(up)
 
     fill_soft(up)
     run(up, ("up", downward, keep, batch.kind), work)
@@ -50,12 +51,24 @@ def fused_upward(
 
 
 def new_pass(
-    program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace, downward: bool, keep: bool = False
+    program: Program,
+    parameters: Parameters,
+    batch: FusedBatch,
+    workspace: Workspace,
+    downward: bool,
+    keep: bool = False,
+    report: Tensor | None = None,
 ) -> FusedPass:
-    """A pass with its buffers, not launched."""
+    """A pass with its buffers, not launched; ``report``: where it shall report, other than in the workspace."""
     p = _buffers(program, parameters, batch, workspace, downward, keep)
-    report = workspace.get("report", (batch.size * program.circuit.num_outputs + 3,), torch.float64, program.device)
+    if report is None:
+        report = workspace.get("report", (length_of_report(program, batch.size),), torch.float64, program.device)
     return FusedPass(program, parameters, batch, p, workspace, report)
+
+
+def length_of_report(program: Program, size: int) -> int:
+    """Numbers that a pass over ``size`` rows reports."""
+    return size * program.circuit.num_outputs + HOLD
 
 
 def begin(up: FusedPass) -> None:
@@ -65,25 +78,23 @@ def begin(up: FusedPass) -> None:
     compute_densities(up.program, up.parameters, up.batch, up.buffers.lookups)
 
 
-def climb(up: FusedPass, first: int, last: int | None) -> None:
-    """The launches of layers ``first`` up to ``last``, and after the last of all (``None``) the log-likelihoods."""
-    from pcbench_kernels.gpu import value_of
+def climb(up: FusedPass, hold: bool = False) -> None:
+    """The launches of all layers, then log-likelihoods, and the seeds of a way down; with ``hold``, the flag of that name."""
+    from pcbench_kernels.gpu import conclude, value_of
 
-    fused, p = up.program.fused, up.buffers
+    fused = up.program.fused
     assert fused is not None
-    for layer in fused.layers[first:last]:
-        value_of(p, layer)
-    if last is not None:
-        return
-    for column, node, unit, nodes in fused.outputs:
-        value = p.values[node * p.size : (node + nodes) * p.size].view(p.size, nodes)
-        torch.add(value.double(), p.scales[unit][:, None], out=up.likelihood[:, column : column + nodes])
-    report_flags(up)
+    for layer in fused.layers:
+        value_of(up.buffers, layer)
+    widest = max(nodes for *_, nodes in fused.outputs)
+    conclude(up.buffers, fused.roots, widest, up.report, up.flags[HOLD:] if hold else None)
 
 
 def report_flags(up: FusedPass) -> None:
     """The launch that writes the flags behind the log-likelihoods."""
-    up.report[-3:].copy_(up.flags[:HOLD])
+    from pcbench_kernels.gpu import tell
+
+    tell(up.flags[:HOLD], up.report[-HOLD:])
 
 
 def fused_downward(up: FusedPass, statistics: Statistics) -> None:
@@ -105,7 +116,7 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
                 count_edges(p, edges, statistics.flat, 0, fresh)
         count_leaves(up, samples, statistics, fresh)
 
-    run(up, ("down", fresh, up.seeded, up.batch.kind), work, statistics.flat, *statistics.leaves)
+    run(up, ("down", fresh, up.batch.kind), work, statistics.flat, *statistics.leaves)
     for t in up.batch.hard:
         fused_soft(up, t, statistics.leaves[t][:, :-1], {})
 
@@ -115,8 +126,6 @@ def flow_down(up: FusedPass) -> None:
     from pcbench_kernels.gpu import flow_through
 
     assert up.program.fused is not None
-    if not up.seeded:
-        up.buffers.seeds.copy_(torch.isfinite(up.likelihood))
     for layer in reversed(up.program.fused.layers):
         flow_through(up.buffers, layer)
 
@@ -124,7 +133,7 @@ def flow_down(up: FusedPass) -> None:
 def run(up: FusedPass, what: Hashable, work: Callable[[], None], *more: Tensor) -> None:
     """Work of a pass, captured. The key is everything that a captured graph has baked in: the program, the batch size, and
     where tensors lie (``more``: other than those of the parameters)."""
-    key = (what, up.program, up.batch.size, up.workspace.moves, *up.addresses, *(t.data_ptr() for t in more))
+    key = (what, up.program, up.batch.size, up.workspace.moves, *up.parameters.places, *(t.data_ptr() for t in more))
     up.workspace.graphs.run(key, work, up.program.device)
 
 

@@ -34,7 +34,6 @@ def fused_evaluation(program: Program, parameters: Parameters, evidence: Evidenc
 
     def passed() -> FusedPass:
         up = fused_upward(program, parameters, laid_out, workspace, downward=True)
-        up.seeded = True
         return up
 
     def rehearsed() -> None:

@@ -63,7 +63,7 @@ def lookups_of(program: Program, parameters: Parameters, batch: FusedBatch, work
 
 def samples_of(up: FusedPass) -> dict[int, Samples]:
     """Memory for the samples of each leaf table that is looked up, in the order of their categories."""
-    from pcbench_kernels.gpu import FEW_PARTS, Samples, parts_of
+    from pcbench_kernels.gpu import FEW_PARTS, Samples, parts_of, shares_of
 
     assert up.program.fused is not None
     found = {}
@@ -81,6 +81,7 @@ def samples_of(up: FusedPass) -> dict[int, Samples]:
             get("bounds", leaves.runs, leaves.categories + 2, kind=torch.int32),
             masses,
             masses if parts <= FEW_PARTS else get("total masses", leaves.runs, 1, leaves.nodes),
+            get("flows of all", len(leaves.firsts), shares_of(leaves, up.batch.size), leaves.nodes) if leaves.shared else masses,
         )
     return found
 

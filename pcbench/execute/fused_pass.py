@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,8 +28,7 @@ class FusedPass:
     """An upward pass, launched; a downward pass may follow.
 
     Attributes:
-        report: float64, on the GPU: log-likelihoods ``[B, outputs]``, then the flags.
-        seeded: whether the caller writes the seeds of the downward pass; otherwise they are ones.
+        report: float64, on the GPU: log-likelihoods ``[B, outputs]``, then the flags. Of a step, pinned.
     """
 
     program: Program
@@ -39,13 +37,6 @@ class FusedPass:
     buffers: Pass
     workspace: Workspace
     report: Tensor
-    seeded: bool = False
-
-    @cached_property
-    def addresses(self) -> tuple[int, ...]:
-        """Where the parameters lie."""
-        p = self.parameters
-        return tuple(t.data_ptr() for t in (p.flat, p.operands, *p.leaves, *p.gathered))
 
     @property
     def likelihood(self) -> Tensor:

@@ -131,7 +131,7 @@ def fused_posteriors(
 
 
 def _flow_from(up: FusedPass, output: int) -> None:
-    seeds, up.seeded = up.buffers.seeds, True
+    seeds = up.buffers.seeds
 
     def work() -> None:
         seeds.zero_()

@@ -12,7 +12,7 @@ from torch import Tensor
 from pcbench_kernels.cpu.em import least_mass
 
 from ..compile import LeafTable, Program, weight_starts
-from .fused import begin, climb, flow_down, new_pass, report_flags
+from .fused import begin, climb, flow_down, length_of_report, new_pass, report_flags
 from .fused_evidence import FusedBatch
 from .fused_leaves import learn_leaves, samples_of, sort_all
 from .fused_pass import HOLD, WRONG, Settled, flags
@@ -25,11 +25,6 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.gpu import Update
 
 
-def _places(*several: Parameters) -> tuple[int, ...]:
-    """Where parameters lie."""
-    return tuple(t.data_ptr() for p in several for t in (p.flat, p.operands, *p.leaves, *p.gathered))
-
-
 def update_of(program: Program, workspace: Workspace) -> Update:
     """Where launches read step size and pseudocount, and the flag that they raise."""
     from pcbench_kernels.gpu import Update
@@ -39,75 +34,64 @@ def update_of(program: Program, workspace: Workspace) -> Update:
     return Update(rates, raised[WRONG:], raised[HOLD:], least_mass(program.dtype))
 
 
-#: Launches of a step's first graph. A graph starts when all of it has reached the GPU: the longer ones follow while it is busy.
-AHEAD = 8
-#: Layers of programs whose other launches may all go into one graph.
-SHORT = 32
 _numbers = count()
 
 
 class FusedStep:
     """A step of EM over batches of one size, from one piece of memory into another: buffers, and the launches in their order.
 
-    Made once; what changes from step to step is read from memory: data, parameters, and the rates of ``update``. Both pieces
+    ``rehearsed``: whether its kernels have been compiled. Made once; what changes from step to step is read from memory: data, parameters, and the rates of ``update``. Both pieces
     may be the same (in place): then nothing is written where a value is no category, mass was lost, or a row has no likelihood.
     """
 
     def __init__(self, program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> None:
         assert program.fused is not None
-        self.up = new_pass(program, old, batch, workspace, downward=True)
-        self._new, self._number, self._short = new, next(_numbers), len(program.fused.layers) <= SHORT
-        self._in_place = _places(old) == _places(new)
+        # The GPU writes what it reports into the CPU's memory: nothing is copied at the end.
+        self._cuda = program.device.type == "cuda"
+        report = torch.empty(length_of_report(program, batch.size), dtype=torch.float64, pin_memory=self._cuda)
+        self.up = new_pass(program, old, batch, workspace, downward=True, report=report)
+        self._new, self._number = new, next(_numbers)
+        self._in_place = old.places == new.places
         self._samples = samples_of(self.up)
         base, end = program.fused.late_weights
         self._base = base
         self._counts = workspace.get("late counts", (end - base,), torch.float32, program.device)
         self._update = update_of(program, workspace)
-        self._host = torch.empty(self.up.report.shape, dtype=torch.float64, pin_memory=program.device.type == "cuda")
-        self.moves = workspace.moves
-        self.memory = frozenset(_places(old, new))
+        self.moves, self.rehearsed = workspace.moves, False
+        self.memory = frozenset((*old.places, *new.places))
 
     def launch(self, step: float, pseudocount: float, stamps: Stamps | None = None) -> None:
         """All of it; with ``stamps``, which mark the ends of its parts, in as many graphs as parts."""
-        self._run("begin", self._begin)
-        set_rates(self._update, self.up.workspace, step, pseudocount)  # while the GPU is at work
-        if stamps is None and self._short:
-            self._run("rest", lambda: self._sorted(self._climb, self._flow, self._learn_edges, then=self._learn_leaves))
+        set_rates(self._update, self.up.workspace, step, pseudocount)
+        if stamps is None:
+            self._run("step", lambda: self._sorted(self._climb, self._flow, self._learn_edges, then=self._learn_leaves))
             return
-        mark = (lambda _: None) if stamps is None else stamps.mark
         self._run("forward", lambda: self._sorted(self._climb))
-        mark("forward")
+        stamps.mark("forward")
         self._run("flow", self._flow)
-        mark("backward")
+        stamps.mark("backward")
         self._run("learn", self._learn)
-        mark("update")
+        stamps.mark("update")
 
     def settle(self) -> Settled:
         """Wait for the GPU; see :meth:`FusedPass.settle`."""
-        if self.up.program.device.type == "cuda":
+        if self._cuda:
             torch.cuda.current_stream(self.up.program.device).synchronize()
-        return self.up.settle(self._host.clone())
+        return self.up.settle(self.up.report.clone())
 
     def _run(self, what: str, work: Callable[[], None]) -> None:
         self.up.workspace.graphs.run((self._number, what), work, self.up.program.device)
 
     def _sorted(self, *works: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
-        """``works``, while samples are sorted; ``then`` what needs them in order."""
+        """``works`` from the data on, while samples are sorted; ``then`` what needs them in order."""
+        begin(self.up)
         with beside(self.up.program.device, lambda: sort_all(self.up, self._samples)):
             for work in works:
                 work()
         then()
 
-    def _begin(self) -> None:
-        begin(self.up)
-        climb(self.up, 0, AHEAD)
-
     def _climb(self) -> None:
-        from pcbench_kernels.gpu import hold
-
-        climb(self.up, AHEAD, None)
-        if self._in_place:
-            hold(self.up.report[:-3], self.up.flags, self._update)
+        climb(self.up, hold=self._in_place)
 
     def _flow(self) -> None:
         flow_down(self.up)
@@ -137,7 +121,6 @@ class FusedStep:
     def _learn_leaves(self) -> None:
         learn_leaves(self.up, self._samples, self._new, self._update)
         report_flags(self.up)
-        self._host.copy_(self.up.report, non_blocking=True)  # within the graph: a copy of its own would start later
 
 
 def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> FusedStep:
@@ -146,11 +129,10 @@ def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedB
     It is laid out once, and kept in the workspace.
     """
     held = workspace.steps
-    places = _places(old, new)
-    key = (program, batch.size, batch.kind, places)
+    key = (program, batch.size, batch.kind, old.places, new.places)
     step = held.get(key)
     if step is None or step.moves != workspace.moves:
-        memory = frozenset(places)
+        memory = frozenset((*old.places, *new.places))
         for other in [k for k, s in held.items() if s.memory != memory]:
             del held[other]  # so that no parameters are held that nobody else holds
         step = held[key] = FusedStep(program, old, new, batch, workspace)

@@ -56,7 +56,14 @@ class Parameters:
     def again(self, program: Program) -> Parameters:
         """The same memory, for other parameters: without what was made of those that it holds."""
         logs = [self.lookups.held(t) for t in range(len(self.leaves))]
-        return replace(self, lookups=LogTables(program.leaf_tables, self.leaves, logs))
+        again = replace(self, lookups=LogTables(program.leaf_tables, self.leaves, logs))
+        again.__dict__["places"] = self.places
+        return again
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Where in memory they lie: whoever reads or writes at the same places reads or writes them."""
+        return tuple(t.data_ptr() for t in (self.flat, self.operands, *self.leaves, *self.gathered))
 
     def tabulate(self, program: Program, table: int) -> None:
         """Fill whatever is looked up of a leaf table, from its parameters."""

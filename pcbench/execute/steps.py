@@ -159,7 +159,9 @@ def em_step(
             in_place = recycle is model
             new = model if in_place else recycled(model, recycle)
             step = fused_step(model.program, model.parameters, new.parameters, laid_out, workspace)
-            _rehearse("step", lambda: step.launch(step_size, pseudocount), laid_out, model, workspace)
+            if not step.rehearsed:
+                _rehearse("step", lambda: step.launch(step_size, pseudocount), laid_out, model, workspace)
+                step.rehearsed = True
             step.launch(step_size, pseudocount, stamps)
             if in_place:  # while the GPU is at work
                 new = Model(model.program, model.parameters.again(model.program))

@@ -3,8 +3,8 @@
 ``python -m tests.bench.gpu_speed [CASE …] [--batch 512] [--profile] [--vary tiles.ELEMENTS=4096 …]``, cases as in
 ``pcbench bench``. Correct first: log-likelihoods of 8 rows against a float64 program on the CPU, expected counts and parameters
 after a step of the fast path against the exact one. Then what ``pcbench bench`` times, the kernels of a step, and whole steps
-under other settings: constants of ``tiles``, ``blocks`` or ``fuse`` (pcbench_kernels.gpu.tiles, pcbench.compile.fuse_…), or
-``tile.KERNEL=ROWS,COLUMNS,INNER,WARPS,STAGES``.
+under other settings: constants of ``tiles``, ``leaves``, ``blocks`` or ``fuse`` (pcbench_kernels.gpu.tiles and .leafwise, pcbench.compile.fuse_…), or
+``tile.KERNEL=ROWS,COLUMNS,INNER,WARPS,STAGES``; several at once with a ``+`` between them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import argparse
 import functools
 import json
 import sys
+from contextlib import ExitStack
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -75,32 +77,31 @@ def run(case: str, batch: int) -> dict[str, Any]:
 
 
 def vary(case: str, batch: int, setting: str) -> None:
-    """Time of a step under another setting."""
-    from pcbench_kernels.gpu import down, tiles, up, update
+    """Time of a step under other settings."""
+    with ExitStack() as usual:
+        for part in setting.split("+"):
+            _set(part, usual)
+        try:
+            circuit = build(case)
+            model = Model.create(pcbench.compile(circuit, device="cuda"))
+            row = timed(Trainer(model, cases.rows(circuit, batch).cuda()), model.program.device, repeat=9)
+            print("  ", setting, {k: float(f"{v:.4g}") for k, v in row.items()}, flush=True)
+        except Exception as error:  # too much shared memory, say
+            print("  ", setting, f"{type(error).__name__}: {str(error)[:100]}", flush=True)
+
+
+def _set(setting: str, until: ExitStack) -> None:
+    from pcbench_kernels.gpu import down, leafwise, tiles, up, update
 
     place, value = setting.split("=")
     room, name = place.split(".", 1)
     if room == "tile":
-        usual: Any = tiles.TILES["fast"][name]
-        tiles.TILES["fast"][name] = tiles.Tile(*map(int, value.split(",")))
-    else:
-        modules = {"tiles": (tiles, up, down, update), "blocks": (fuse_blocks,), "fuse": (fuse,)}
-        owners = [m for m in modules[room] if hasattr(m, name)]
-        usual = getattr(owners[0], name)
-        for module in owners:
-            setattr(module, name, int(value))
-    try:
-        circuit = build(case)
-        model = Model.create(pcbench.compile(circuit, device="cuda"))
-        row = timed(Trainer(model, cases.rows(circuit, batch).cuda()), model.program.device, repeat=9)
-        print("  ", setting, {k: float(f"{v:.4g}") for k, v in row.items()}, flush=True)
-    except Exception as error:  # too much shared memory, say
-        print("  ", setting, f"{type(error).__name__}: {str(error)[:100]}", flush=True)
-    if room == "tile":
-        tiles.TILES["fast"][name] = usual
-    else:
-        for module in owners:
-            setattr(module, name, usual)
+        until.enter_context(patch.dict(tiles.TILES["fast"], {name: tiles.Tile(*map(int, value.split(",")))}))
+        return
+    modules = {"tiles": (tiles, up, down, update, leafwise), "leaves": (leafwise,), "blocks": (fuse_blocks,), "fuse": (fuse,)}
+    for module in modules[room]:
+        if hasattr(module, name):
+            until.enter_context(patch.object(module, name, int(value)))
 
 
 def profile(case: str, batch: int) -> None:

@@ -75,7 +75,7 @@ def _step(plan: Fused) -> None:
             computed.weigh(p, leaves, reals[:, None].expand(-1, 3, -1), reals.view(1, 1, 16, BATCH))
             continue
         masses = torch.empty(1, leafwise.parts_of(leaves, BATCH), 1, device="meta")
-        samples = Samples(torch.empty(16, dtype=torch.int64, device="meta"), flag, masses, masses)
+        samples = Samples(torch.empty(16, dtype=torch.int64, device="meta"), flag, masses, masses, masses)
         if leaves.most * BATCH <= leafwise.SORTED:
             leafwise.sort(p, leaves, samples)
         leafwise.add_up(p, leaves, samples)

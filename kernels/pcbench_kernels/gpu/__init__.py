@@ -4,13 +4,13 @@ from .computed import moment_parts, normal, weigh
 from .dense import DenseSumOnGpu
 from .down import count_edges, flow_through
 from .launching import rehearsal
-from .leafwise import FEW_PARTS, Samples, add_up, count_categories, encode_data, learn_categories, parts_of, sort
+from .leafwise import FEW_PARTS, Samples, add_up, count_categories, encode_data, learn_categories, parts_of, shares_of, sort
 from .mixtures import leaf_flows
 from .tiles import PRECISIONS, Pass, Update
 from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, max_plus, runs_of, start
 from .trees import Trees, best_of, explain_leaves, start_at, walk_down
-from .up import value_of
-from .update import hold, learn_edges, maximise_categorical, maximise_sums, replace_parameters
+from .up import conclude, tell, value_of
+from .update import learn_edges, maximise_categorical, maximise_sums, replace_parameters
 
 __all__ = [
     "FEW_PARTS",
@@ -24,6 +24,7 @@ __all__ = [
     "add_up",
     "add_up_leaves",
     "best_of",
+    "conclude",
     "count_categories",
     "count_edges",
     "draw_categories",
@@ -31,7 +32,6 @@ __all__ = [
     "encode_data",
     "explain_leaves",
     "flow_through",
-    "hold",
     "leaf_flows",
     "learn_categories",
     "learn_edges",
@@ -44,9 +44,11 @@ __all__ = [
     "rehearsal",
     "replace_parameters",
     "runs_of",
+    "shares_of",
     "sort",
     "start",
     "start_at",
+    "tell",
     "value_of",
     "walk_down",
     "weigh",

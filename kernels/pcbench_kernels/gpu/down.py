@@ -22,6 +22,7 @@ from .tiles import (
     rows_of_samples,
     side,
     span_of,
+    stages,
     warps,
 )
 
@@ -180,7 +181,7 @@ def _wide_flow(p: Pass, layer: FusedLayer) -> None:
         HOLES=layer.holes,
         ALIGNED=layer.aligned,
         num_warps=most.warps,
-        num_stages=most.stages,
+        num_stages=stages(p, rows, cols, inner, most.stages),
         **early(p),
     )
 
@@ -191,7 +192,7 @@ def count_edges(p: Pass, edges: FusedEdges, out: Tensor, base: int, fresh: bool)
     ``fresh``: counts of weights with one user are overwritten (shared ones must hold zeros).
     """
     most = TILES[p.precision]["edges"]
-    nodes, cols = side(edges.nodes, most.rows), side(edges.width, most.columns)
+    nodes, cols, inner = side(edges.nodes, most.rows), side(edges.width, most.columns), side(p.size, most.inner)
     launch(edge_flow, (edges.runs * triton.cdiv(edges.width, cols), triton.cdiv(edges.nodes, nodes)))(
         p.ratios,
         p.elements,
@@ -209,10 +210,11 @@ def count_edges(p: Pass, edges: FusedEdges, out: Tensor, base: int, fresh: bool)
         base,
         BM=nodes,
         BE=cols,
-        BK=side(p.size, most.inner),
+        BK=inner,
         PRECISION=PRECISIONS[p.precision],
         ADD=edges.shared or not fresh,
         ALIGNED=edges.aligned,
+        FULL=edges.nodes % nodes == 0 and edges.width % cols == 0,
         num_warps=warps(nodes * cols // 4, most.warps),
-        num_stages=most.stages,
+        num_stages=stages(p, nodes, cols, inner, most.stages),
     )

@@ -9,6 +9,35 @@ from .elements import weight_rows
 
 
 @triton.jit
+def within(rows, columns, FULL: tl.constexpr):
+    """The mask of a tile whose ``rows`` and ``columns`` are partly there; ``FULL``: the columns all are."""
+    if FULL:
+        mask = rows[:, None]
+    else:
+        mask = rows[:, None] & columns[None, :]
+    return mask
+
+
+@triton.jit
+def take(at, mask, FULL: tl.constexpr):
+    """A tile of numbers; ``FULL``: all of them are there, otherwise 0 where ``mask`` is not."""
+    if FULL:
+        tile = tl.load(at)
+    else:
+        tile = tl.load(at, mask=mask, other=0.0)
+    return tile
+
+
+@triton.jit
+def put(at, tile, mask, FULL: tl.constexpr):
+    """Stores a tile; ``FULL``: all of it, otherwise where ``mask`` is."""
+    if FULL:
+        tl.store(at, tile)
+    else:
+        tl.store(at, tile, mask=mask)
+
+
+@triton.jit
 def edge_products(
     ratios,
     elements,
@@ -30,8 +59,12 @@ def edge_products(
     PAIR: tl.constexpr,
     PRECISION: tl.constexpr,
     ALIGNED: tl.constexpr,
+    FULL: tl.constexpr,
 ):
-    """``[BM, BE]``: ``Σ_g Σ_b r[g,b,n]·x[g,b,e]`` over a run of terms; and the same for the next ``BE`` elements (``PAIR``)."""
+    """``[BM, BE]``: ``Σ_g Σ_b r[g,b,n]·x[g,b,e]`` over a run of terms; and the same for the next ``BE`` elements (``PAIR``).
+
+    ``FULL``: nodes and elements fill their tiles.
+    """
     total = tl.zeros((BM, BE), tl.float32)
     more = total
     k_in = k < WIDTH
@@ -46,12 +79,12 @@ def edge_products(
         for b0 in range(0, B, BK):
             b = b0 + tl.arange(0, BK)
             b_in = b < B
-            left = tl.load(r + b[:, None] * NODES + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
+            left = tl.load(r + b[:, None] * NODES + n[None, :], mask=within(b_in, n_in, FULL), other=0.0)
             at = x + b[:, None] * stride + k[None, :]
-            right = tl.load(at, mask=b_in[:, None] & k_in[None, :], other=0.0)
+            right = tl.load(at, mask=within(b_in, k_in, FULL), other=0.0)
             total = tl.dot(tl.trans(left), right, total, input_precision=PRECISION)
             if PAIR:
-                right = tl.load(at + BE, mask=b_in[:, None] & (k + BE < WIDTH)[None, :], other=0.0)
+                right = tl.load(at + BE, mask=within(b_in, k + BE < WIDTH, FULL), other=0.0)
                 more = tl.dot(tl.trans(left), right, more, input_precision=PRECISION)
     return total, more
 
@@ -78,6 +111,7 @@ def edge_flow(
     PRECISION: tl.constexpr,
     ADD: tl.constexpr,
     ALIGNED: tl.constexpr,
+    FULL: tl.constexpr,
 ):
     """Expected counts ``w[n,e]·Σ r·x`` over a run of terms that share weights; written, or added.
 
@@ -93,7 +127,7 @@ def edge_flow(
     last = tl.load(run_start + run + 1)
     total, _ = edge_products(
         ratios, elements, nodes_at, elements_at, offsets, strides, first, last, n, n_in, k, B, NODES, WIDTH,
-        BM, BE, BK, False, PRECISION, ALIGNED,
+        BM, BE, BK, False, PRECISION, ALIGNED, FULL,
     )  # fmt: skip
     stride = tl.load(strides + first).to(tl.int32)
     if ALIGNED:
@@ -101,9 +135,9 @@ def edge_flow(
     start = weight_rows(weights_at, first, ALIGNED)
     where = n[:, None] * stride + k[None, :]
     mask = n_in[:, None] & k_in[None, :]
-    total *= tl.load(weights + start + where, mask=mask, other=0.0)
+    total *= take(weights + start + where, mask, FULL)
     count = out + (start - BASE) + where
     if ADD:
         tl.atomic_add(count, total, mask=mask, sem="relaxed")
     else:
-        tl.store(count, total, mask=mask)
+        put(count, total, mask, FULL)

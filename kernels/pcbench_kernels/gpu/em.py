@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .edges import edge_products
+from .edges import edge_products, put, take
 from .elements import weight_rows
 from .leaves import category_flows
 
@@ -26,20 +26,6 @@ def flag_if_wrong(mass, wrong):
 def unless_held(count, hold):
     """``count``, or 0 if something was found meanwhile that forbids to learn from this batch: then nothing is written."""
     return tl.where(tl.load(hold) == 0, count, 0)
-
-
-@triton.jit
-def hold_back(report, flags, hold, COUNT, BLOCK: tl.constexpr):
-    """Raises ``hold`` where one of two ``flags`` is up, or a log-likelihood is not finite: parameters stay what they are.
-
-    ``report``: float64 ``[COUNT]``. One program.
-    """
-    held = tl.maximum(tl.load(flags), tl.load(flags + 1))
-    for start in range(0, COUNT, BLOCK):
-        i = start + tl.arange(0, BLOCK)
-        value = tl.load(report + i, mask=i < COUNT, other=0.0)
-        held = tl.maximum(held, tl.max(tl.where(tl.abs(value) < float("inf"), 0, 1), 0))
-    tl.store(hold, held)
 
 
 @triton.jit
@@ -70,30 +56,35 @@ def edge_em(
     PRECISION: tl.constexpr,
     ROUND: tl.constexpr,
     ALIGNED: tl.constexpr,
+    FULL: tl.constexpr,
 ):
     """Counts and updates the weights of some nodes of a run, whose rows fit into a tile, or a ``PAIR``: counts never leave
-    its registers.
+    its registers. ``FULL``: they fill their tiles, which leaves room for a second program.
 
     ``(1−η)·w + η·(flow + α/E) / (Σ flow + α)``. ``ROUND``: also writes what the next step's matrix products read.
     """
+    if tl.load(hold) != 0:
+        return
     run = tl.program_id(0)
     k = tl.arange(0, BE)
     n = tl.program_id(1) * BM + tl.arange(0, BM)
-    n_in = n < unless_held(NODES, hold)
+    if FULL:
+        WIDTH = 2 * BE if PAIR else BE
+    n_in = n < NODES
     first = tl.load(run_start + run)
     last = tl.load(run_start + run + 1)
     flow, more = edge_products(
         ratios, elements, nodes_at, elements_at, offsets, strides, first, last, n, n_in, k, B, NODES, WIDTH,
-        BM, BE, BK, PAIR, PRECISION, ALIGNED,
+        BM, BE, BK, PAIR, PRECISION, ALIGNED, FULL,
     )  # fmt: skip
     start = weight_rows(weights_at, first, ALIGNED)  # 64 bits for it, 32 for places within a block: half the registers
     where = n[:, None] * WIDTH + k[None, :]
     mask = n_in[:, None] & (k < WIDTH)[None, :]
     second = n_in[:, None] & (k + BE < WIDTH)[None, :]
-    flow *= tl.load(weights + start + where, mask=mask, other=0.0)
+    flow *= take(weights + start + where, mask, FULL)
     mass = tl.sum(flow, 1)
     if PAIR:
-        more *= tl.load(weights + start + BE + where, mask=second, other=0.0)
+        more *= take(weights + start + BE + where, second, FULL)
         mass += tl.sum(more, 1)
     flag_if_wrong(mass, wrong)
     step = tl.load(rates)
@@ -102,20 +93,38 @@ def edge_em(
     learns = (mass >= least) & (mass < float("inf")) & (tl.load(trainable + run) != 0)
     share = step / tl.where(learns, mass, 1.0)
     prior = pseudocount / WIDTH
-    store_weights(weights, out, rounded, start, where, mask, flow, learns, step, share, prior, ROUND)
+    short = rounded
+    if ROUND:
+        short += alike(weights_at, first, ALIGNED)
+    store_weights(weights + start, out + start, short, where, mask, flow, learns, step, share, prior, ROUND, FULL)
     if PAIR:
-        store_weights(weights, out, rounded, start + BE, where, second, more, learns, step, share, prior, ROUND)
+        at = start + BE
+        store_weights(weights + at, out + at, short + BE, where, second, more, learns, step, share, prior, ROUND, FULL)
 
 
 @triton.jit
-def store_weights(weights, out, rounded, start, where, mask, flow, learns, step, share, prior, ROUND: tl.constexpr):
+def store_weights(
+    weights, out, rounded, where, mask, flow, learns, step, share, prior, ROUND: tl.constexpr, FULL: tl.constexpr
+):  # fmt: skip
     """New weights of a tile. The old ones are read once more: to keep them would take the registers of a second program."""
-    old = tl.load(weights + start + where, mask=mask, other=0.0)
+    old = take(weights + where, mask, FULL)
     new = (1.0 - step) * old + share[:, None] * (flow + prior)
     new = tl.where(learns[:, None], new, old)
-    tl.store(out + start + where, new, mask=mask)
+    put(out + where, new, mask, FULL)
     if ROUND:
-        tl.store(rounded + start + where, new.to(rounded.dtype.element_ty), mask=mask)
+        put(rounded + where, new.to(rounded.dtype.element_ty), mask, FULL)
+
+
+@triton.jit
+def alike(weights_at, g, ALIGNED: tl.constexpr):
+    """:func:`weight_rows` for numbers of 16 bits that lie as those of 32 do.
+
+    A thread would take eight of the one where it takes four of the other, and hold the whole tile in both ways.
+    """
+    at = tl.load(weights_at + g)
+    if ALIGNED:
+        at = tl.multiple_of(at, 4)
+    return at
 
 
 @triton.jit
@@ -128,7 +137,6 @@ def leaf_em(
     out,
     table,
     run_start,
-    sets,
     trainable,
     rates,
     wrong,
@@ -144,35 +152,41 @@ def leaf_em(
     BQ: tl.constexpr,
     ALIGNED: tl.constexpr,
 ):
-    """Counts and updates some categories of a parameter set ``[C, N]``, and their logs (last row 0)."""
-    run = tl.program_id(0)
+    """Counts and updates some categories of a parameter set ``[C, N]``, and their logs (last row 0).
+
+    Nothing is stored where ``hold`` is up; nothing waits for it sooner.
+    """
+    held = tl.program_id(0).to(tl.int64)
     c = tl.program_id(1) * BC + tl.arange(0, BC)
     n = tl.program_id(2) * BN + tl.arange(0, BN)
     c_in = c < SIZE
-    n_in = n < unless_held(NODES, hold)
+    n_in = n < NODES
     mask = c_in[:, None] & n_in[None, :]
-    held = tl.load(sets + run)
     bound = bounds + held * (SIZE + 2) + c
     low = tl.load(bound, mask=c_in, other=0)
     high = tl.load(bound + 1, mask=c_in, other=0)
     step = tl.load(rates)
     pseudocount = tl.load(rates + 1)
-    learns = tl.load(trainable + run) != 0
+    learns = tl.load(trainable + held) != 0
     where = c[:, None] * NODES + n[None, :]
     old = tl.load(leaves + held * SIZE * NODES + where, mask=mask, other=1.0)
+    n_free = n < unless_held(NODES, hold)
+    # The first bound is 0, of which no more is known than this: or threads would take more numbers of 16 bits than of 32.
+    narrow = tl.multiple_of(tl.load(bounds + held * (SIZE + 2)), 4)
     mass = tl.zeros((BN,), tl.float32)
     for part in range(PARTS):
         mass += tl.load(masses + (held * PARTS + part) * NODES + n, mask=n_in, other=0.0)
-    count = category_flows(flows, places, tl.load(run_start + run) * B, low, high, few, n, n_in, BC, BN, BQ, ALIGNED)
+    count = category_flows(flows, places, tl.load(run_start + held) * B, low, high, few, n, n_in, BC, BN, BQ, ALIGNED)
     flag_if_wrong(mass, wrong)
     mass += pseudocount
     knows = (mass >= least) & (mass < float("inf")) & learns
     share = step / tl.where(knows, mass, 1.0)
     new = (1.0 - step) * old + share[None, :] * (count + pseudocount / SIZE)
     new = tl.where(knows[None, :], new, old)
-    tl.store(out + held * SIZE * NODES + where, new, mask=mask)
+    tl.store(out + held * SIZE * NODES + where, new, mask=c_in[:, None] & n_free[None, :])
     logs = tl.where(c_in[:, None], tl.log(new), 0.0).to(table.dtype.element_ty)
-    tl.store(table + held * (SIZE + 1) * NODES + where, logs, mask=(c <= SIZE)[:, None] & n_in[None, :])
+    table += held * (SIZE + 1) * NODES + narrow
+    tl.store(table + where, logs, mask=(c <= SIZE)[:, None] & n_free[None, :])
 
 
 @triton.jit

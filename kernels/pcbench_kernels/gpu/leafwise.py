@@ -12,7 +12,7 @@ from ..fused import FusedLeaves
 from .em import leaf_em
 from .encode import encode
 from .launching import launch
-from .leaves import leaf_counts, leaf_masses, sort_samples
+from .leaves import flow_totals, leaf_counts, leaf_masses, sort_samples
 from .tiles import FILL, Pass, Update, power
 
 #: Most samples of a parameter set that one program sorts.
@@ -21,8 +21,8 @@ SORTED = 2048
 PART, LEAST_PART = 1024, 128
 #: Samples of a category that are no reason to give it a program of its own.
 FEW = 16
-#: Flows that a program adds up at once.
-MASS_CELLS = 4096
+#: Flows that a program adds up at once, and parameters that it updates.
+MASS_CELLS, LEAF_CELLS = 4096, 2048
 #: Most sums of a node's flows that every program of the update adds up again.
 FEW_PARTS = 8
 
@@ -35,16 +35,26 @@ class Samples:
         places: ``[slots·B]`` int64; bounds: ``[sets, C + 2]`` int32.
         masses: float32 ``[sets, parts, N]``, flows added up, each over a part of the samples of a set.
         totals: the same in at most :data:`FEW_PARTS` parts; may be ``masses`` itself.
+        common: float32 ``[D, parts, N]``, flows into each place added up, where sets share them; else nothing.
     """
 
     places: Tensor
     bounds: Tensor
     masses: Tensor
     totals: Tensor
+    common: Tensor
+
+
+def shares_of(leaves: FusedLeaves, size: int) -> int:
+    """In how many parts the flows into a place are added up."""
+    wanted = FILL // (len(leaves.firsts) * -(-leaves.nodes // 256))
+    return max(1, min(wanted, FEW_PARTS, -(-size // LEAST_PART)))
 
 
 def parts_of(leaves: FusedLeaves, size: int) -> int:
     """In how many parts the samples of a set are added up."""
+    if leaves.shared:
+        return 1
     samples = leaves.most * size
     wanted = FILL // (leaves.runs * -(-leaves.nodes // 256))
     return max(-(-samples // PART), min(wanted, -(-samples // LEAST_PART)))
@@ -83,7 +93,6 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
         launch(sort_samples, (leaves.runs,))(
             codes,
             leaves.run_start,
-            leaves.sets,
             leaves.uses,
             leaves.elements_at,
             leaves.offsets,
@@ -105,7 +114,7 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
     places = leaves.elements_at[:, None] * p.size + leaves.offsets[:, None] + leaves.strides[:, None] * numbers
     torch.index_select(places.view(-1), 0, order, out=samples.places)
     size = leaves.categories + 1
-    first = leaves.sets[:, None] * size + torch.arange(size + 1, device=keys.device)
+    first = torch.arange(leaves.runs, device=keys.device)[:, None] * size + torch.arange(size + 1, device=keys.device)
     bounds = torch.searchsorted(keys, first.to(keys.dtype)) - leaves.run_start[:-1, None] * p.size
     samples.bounds.copy_(bounds)
 
@@ -113,20 +122,35 @@ def sort(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
 def add_up(p: Pass, leaves: FusedLeaves, samples: Samples) -> None:
     """Fills in ``masses`` and ``totals``."""
     cols = min(256, max(16, power(leaves.nodes)))
+    shares, tile = samples.common.shape[1], {"BQ": max(16, MASS_CELLS // cols), "BN": cols, "ALIGNED": _aligned(p, leaves)}
+    if leaves.shared:
+        launch(flow_totals, (len(leaves.firsts), shares, triton.cdiv(leaves.nodes, cols)))(
+            p.flows,
+            leaves.firsts,
+            leaves.elements_at,
+            leaves.offsets,
+            leaves.strides,
+            samples.common,
+            p.size,
+            leaves.nodes,
+            shares,
+            **tile,
+        )
     launch(leaf_masses, (leaves.runs, samples.masses.shape[1], triton.cdiv(leaves.nodes, cols)))(
         p.flows,
         samples.places,
         samples.bounds,
         leaves.run_start,
-        leaves.sets,
+        leaves.same,
+        samples.common,
         samples.masses,
         p.size,
         leaves.nodes,
         leaves.categories,
         samples.masses.shape[1],
-        BQ=max(16, MASS_CELLS // cols),
-        ALIGNED=_aligned(p, leaves),
-        BN=cols,
+        shares,
+        SHARED=leaves.shared,
+        **tile,
     )
     if samples.totals is not samples.masses:
         torch.sum(samples.masses, 1, keepdim=True, out=samples.totals)
@@ -140,7 +164,6 @@ def count_categories(p: Pass, leaves: FusedLeaves, samples: Samples, counts: Ten
         samples.places,
         samples.bounds,
         leaves.run_start,
-        leaves.sets,
         counts,
         p.size,
         leaves.nodes,
@@ -168,7 +191,6 @@ def learn_categories(
         out,
         table,
         leaves.run_start,
-        leaves.sets,
         leaves.trainable,
         update.rates,
         update.wrong,
@@ -199,7 +221,7 @@ def _aligned(p: Pass, leaves: FusedLeaves) -> bool:
 def _tile(leaves: FusedLeaves) -> tuple[int, int]:
     """Categories and nodes of a program: rows as long as they come, and not so few programs that the chip idles."""
     cols = min(256, max(16, power(leaves.nodes)))
-    rows = max(1, 2048 // cols)
+    rows = max(1, LEAF_CELLS // cols)
     while rows > 1 and leaves.runs * triton.cdiv(leaves.categories, rows) * triton.cdiv(leaves.nodes, cols) < 8 * FILL:
         rows //= 2
     return rows, cols

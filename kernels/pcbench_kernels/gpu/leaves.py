@@ -14,7 +14,6 @@ import triton.language as tl
 def sort_samples(
     codes,
     run_start,
-    sets,
     uses,
     elements_at,
     offsets,
@@ -35,10 +34,9 @@ def sort_samples(
     three bits a pass, the lowest first, and keeps their order otherwise. ``places`` hold them between passes; ``BQ`` is a
     power of two, and 2 to the ``STEPS`` more than the samples.
     """
-    run = tl.program_id(0)
-    first = tl.load(run_start + run)
-    samples = ((tl.load(run_start + run + 1) - first) * B).to(tl.int32)
-    held = tl.load(sets + run)
+    held = tl.program_id(0).to(tl.int64)
+    first = tl.load(run_start + held)
+    samples = ((tl.load(run_start + held + 1) - first) * B).to(tl.int32)
     mine = places + first * B
     q = tl.arange(0, BQ)
     there = q < samples
@@ -46,12 +44,20 @@ def sort_samples(
     category = tl.load(codes + slot * B + q % B, mask=there, other=0) - (held * (SIZE + 1)).to(tl.int32)
     last = (1 << (3 * PASSES)) - 1  # of what is no sample: it stays behind
     key = tl.where(there, category, last) * BQ + q
-    bucket = tl.arange(0, 8)
+    pair = tl.arange(0, 4)
     for step in tl.static_range(PASSES):
-        here = ((key // BQ >> (3 * step) & 7)[:, None] == bucket[None, :]).to(tl.int32)
+        # Two digits are counted in one number, 16 bits for each: half the work.
+        digit = key // BQ >> (3 * step) & 7
+        shift = (digit & 1) * 16
+        own = (digit >> 1)[:, None] == pair[None, :]
+        here = tl.where(own, 1 << shift[:, None], 0)
         count = tl.sum(here, 0)
-        start = tl.cumsum(count, 0) - count
-        rank = tl.sum(here * (tl.cumsum(here, 0) - 1 + start[None, :]), 1)
+        even = count & 0xFFFF
+        both = even + (count >> 16)
+        start = tl.cumsum(both, 0) - both
+        start += (start + even) << 16
+        rank = tl.sum(tl.where(own, tl.cumsum(here, 0) + start[None, :], 0), 1)
+        rank = (rank >> shift & 0xFFFF) - 1
         tl.store(mine + rank, key.to(tl.int64), mask=there)
         tl.debug_barrier()
         key = tl.load(mine + q, mask=there, other=0).to(tl.int32)
@@ -86,37 +92,88 @@ def sample_flows(flows, places, q, there, n, n_in, ALIGNED: tl.constexpr):
 
 
 @triton.jit
-def leaf_masses(
+def flow_totals(
     flows,
-    places,
-    bounds,
-    run_start,
-    sets,
-    masses,
+    firsts,
+    elements_at,
+    offsets,
+    strides,
+    totals,
     B,
     NODES,
-    SIZE,
     PARTS,
     BQ: tl.constexpr,
     BN: tl.constexpr,
     ALIGNED: tl.constexpr,
 ):
-    """``masses[set, part, n]``: flow of some of the samples of a set in which its variable was observed."""
-    run = tl.program_id(0)
+    """``totals[d, part, n]``: flows into one place, of some of the samples; ``[D, PARTS, N]``."""
+    place = tl.program_id(0)
     part = tl.program_id(1)
     n = tl.program_id(2) * BN + tl.arange(0, BN)
     n_in = n < NODES
-    held = tl.load(sets + run)
-    first = tl.load(run_start + run) * B
+    first = tl.load(firsts + place)
+    offset = tl.load(offsets + first)
+    stride = tl.load(strides + first).to(tl.int32)
+    if ALIGNED:
+        offset = tl.multiple_of(offset, 16)
+        stride = tl.multiple_of(stride, 16)
+    mine = flows + tl.load(elements_at + first) * B + offset
+    share = tl.cdiv(B, PARTS)
+    total = tl.zeros((BQ, BN), tl.float32)
+    for b0 in range(part * share, tl.minimum((part + 1) * share, B), BQ):
+        b = b0 + tl.arange(0, BQ)
+        mask = (b < tl.minimum((part + 1) * share, B))[:, None] & n_in[None, :]
+        total += tl.load(mine + b[:, None] * stride + n[None, :], mask=mask, other=0.0).to(tl.float32)
+    tl.store(totals + (place * PARTS + part).to(tl.int64) * NODES + n, tl.sum(total, 0), mask=n_in)
+
+
+@triton.jit
+def leaf_masses(
+    flows,
+    places,
+    bounds,
+    run_start,
+    same,
+    totals,
+    masses,
+    B,
+    NODES,
+    SIZE,
+    PARTS,
+    SHARES,
+    BQ: tl.constexpr,
+    BN: tl.constexpr,
+    SHARED: tl.constexpr,
+    ALIGNED: tl.constexpr,
+):
+    """``masses[set, part, n]``: flow of some of the samples of a set in which its variable was observed.
+
+    ``SHARED``: in all samples, it is what :func:`flow_totals` have added up, in ``SHARES`` parts, for everybody.
+    """
+    held = tl.program_id(0).to(tl.int64)
+    part = tl.program_id(1)
+    n = tl.program_id(2) * BN + tl.arange(0, BN)
+    n_in = n < NODES
+    first = tl.load(run_start + held)
     seen = tl.load(bounds + held * (SIZE + 2) + SIZE)
     share = tl.cdiv(seen, PARTS)
     low = part * share
     high = tl.minimum(low + share, seen)
+    mass = tl.zeros((BN,), tl.float32)
+    if SHARED:
+        last = tl.load(run_start + held + 1)
+        if seen == (last - first) * B:
+            high = low
+            for i in range(first, last):
+                at = totals + tl.load(same + i) * SHARES * NODES + n
+                for s in range(SHARES):
+                    mass += tl.load(at + s * NODES, mask=n_in, other=0.0)
     total = tl.zeros((BQ, BN), tl.float32)
     for q0 in range(low, high, BQ):
         q = q0 + tl.arange(0, BQ)
-        total += sample_flows(flows, places + first, q, q < high, n, n_in, ALIGNED)
-    tl.store(masses + (held * PARTS + part) * NODES + n, tl.sum(total, 0), mask=n_in)
+        total += sample_flows(flows, places + first * B, q, q < high, n, n_in, ALIGNED)
+    mass += tl.sum(total, 0)
+    tl.store(masses + (held * PARTS + part) * NODES + n, mass, mask=n_in)
 
 
 @triton.jit
@@ -156,7 +213,6 @@ def leaf_counts(
     places,
     bounds,
     run_start,
-    sets,
     counts,
     B,
     NODES,
@@ -169,16 +225,15 @@ def leaf_counts(
     ADD: tl.constexpr,
 ):
     """Expected counts ``[sets, C + 1, N]``; written, or added."""
-    run = tl.program_id(0)
+    held = tl.program_id(0).to(tl.int64)
     c = tl.program_id(1) * BC + tl.arange(0, BC)
     n = tl.program_id(2) * BN + tl.arange(0, BN)
     c_in = c < SIZE
     n_in = n < NODES
-    held = tl.load(sets + run)
     bound = bounds + held * (SIZE + 2) + c
     low = tl.load(bound, mask=c_in, other=0)
     high = tl.load(bound + 1, mask=c_in, other=0)
-    total = category_flows(flows, places, tl.load(run_start + run) * B, low, high, few, n, n_in, BC, BN, BQ, ALIGNED)
+    total = category_flows(flows, places, tl.load(run_start + held) * B, low, high, few, n, n_in, BC, BN, BQ, ALIGNED)
     where = counts + held * (SIZE + 1) * NODES + (c[:, None] * NODES + n[None, :])
     mask = c_in[:, None] & n_in[None, :]
     if ADD:

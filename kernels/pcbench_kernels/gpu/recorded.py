@@ -19,6 +19,9 @@ _TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16
           torch.int64: "*i64", torch.int32: "*i32", torch.int16: "*i16", torch.int8: "*i8", torch.uint8: "*u8",
           torch.bool: "*i1"}  # fmt: skip
 
+#: Compute capability → bytes of shared memory that a program may ask for.
+SHARED_MEMORY = {80: 163 << 10, 86: 99 << 10, 89: 99 << 10, 90: 227 << 10, 100: 227 << 10, 120: 99 << 10}
+
 
 class Launch(launching.Launch):
     """A launch that tells how many programs it runs, and what Triton makes of them."""
@@ -72,13 +75,14 @@ def _shape_of(value: Any) -> Any:
 def recording(capability: int) -> Iterator[list[Launch]]:
     """Within it the launching functions of this package write down what a GPU of that compute capability would be given."""
     found: list[Launch] = []
-    starts_early = tiles._starts_early
+    usual = tiles._capability, tiles._shared_memory
     try:
-        tiles._starts_early = lambda device: capability >= 90  # type: ignore[assignment]
+        tiles._capability = lambda device: divmod(capability, 10)  # type: ignore[assignment]
+        tiles._shared_memory = lambda device: SHARED_MEMORY[capability]  # type: ignore[assignment]
         with launching.noting(lambda noted: found.append(Launch(**vars(noted)))):
             yield found
     finally:
-        tiles._starts_early = starts_early
+        tiles._capability, tiles._shared_memory = usual
 
 
 def stand_in(batch: int, operands: torch.dtype, logs: torch.dtype, precision: str, lookups: Sequence[torch.dtype]) -> Pass:

@@ -32,7 +32,7 @@ TILES: dict[str, dict[str, Tile]] = {
         "wide forward": Tile(64, 128, 64, 4, 4),
         "wide flow": Tile(64, 128, 64, 4, 4),
         "edges": Tile(128, 128, 64, 8, 4),
-        "edge em": Tile(64, 512, 64, 8, 3),
+        "edge em": Tile(128, 512, 64, 16, 3),
     },
     "exact": {
         "wide forward": Tile(64, 64, 32, 4, 2),
@@ -48,8 +48,11 @@ WEIGHT_ROWS, ELEMENTS = 64, 8192
 LARGE_BLOCK, LARGE_LAUNCH = 1 << 16, 1 << 28
 #: Length of a row of a narrow kernel's tile of weights → most registers of a thread, so that programs share a multiprocessor.
 REGISTERS = {64: 64, 256: 128}
-#: Accumulators of a tile that counts and updates whole rows of weights.
-EDGE_CELLS = 16384
+#: Accumulators of a tile that counts and updates whole rows of weights, and how many more where groups of warps multiply; and
+#: the longest row for which it loads all samples at once.
+EDGE_CELLS, EDGE_GROUPS, EDGE_ROW = 16384, 2, 256
+#: Bytes of shared memory that programs need beside their operands.
+SCRATCH = 2048
 #: Programs that keep the largest GPUs busy: two for each of some 130 multiprocessors.
 FILL = 264
 #: Below this a linear sum may have lost addends to underflow.
@@ -137,21 +140,40 @@ def many_at_once(p: Pass, cells: int, holes: bool) -> dict[str, int]:
     return {"num_warps": several, **limit}
 
 
-@cache
-def _starts_early(device: torch.device) -> bool:
-    """Whether a launch may begin before the one before it has ended (from compute capability 9.0)."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
-
-
 def early(p: Pass) -> dict[str, bool]:
     """Options of a launch that waits, inside, for the one before it."""
     return early_on(p.values.device)
 
 
 def early_on(device: torch.device) -> dict[str, bool]:
-    """The same for a device."""
-    starts = _starts_early(device)
+    """The same for a device: a launch may begin before the one before it has ended from compute capability 9.0 on."""
+    starts = _capability(device) >= (9, 0)
     return {"EARLY": starts, "launch_pdl": True} if starts else {"EARLY": False}
+
+
+@cache
+def _capability(device: torch.device) -> tuple[int, int]:
+    """Compute capability; of a CPU, none."""
+    return torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
+
+
+def edge_groups(device: torch.device) -> int:
+    """Times :data:`EDGE_CELLS` that a tile may have: Hopper's groups of warps keep no operands in registers."""
+    return EDGE_GROUPS if _capability(device)[0] == 9 else 1
+
+
+@cache
+def _shared_memory(device: torch.device) -> int:
+    """Bytes of shared memory that a program may ask for."""
+    if device.type != "cuda":
+        return 227 << 10
+    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
+
+
+def stages(p: Pass, rows: int, columns: int, inner: int, most: int) -> int:
+    """How many tiles of both operands are loaded ahead: at most so many, or fewer where the GPU has less shared memory."""
+    held = (rows + columns) * inner * p.operands.element_size()
+    return max(1, min(most, (_shared_memory(p.values.device) - SCRATCH) // held))
 
 
 def warps(cells: int, most: int = 8) -> int:

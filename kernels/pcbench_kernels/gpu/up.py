@@ -24,8 +24,10 @@ from .tiles import (
     rows_of_samples,
     side,
     span_of,
+    stages,
     warps,
 )
+from .turn import root_values, tell_flags
 
 
 def value_of(p: Pass, layer: FusedLayer) -> None:
@@ -36,6 +38,40 @@ def value_of(p: Pass, layer: FusedLayer) -> None:
     _products(p, layer)
     if layer.is_sum:
         _wide_forward(p, layer)
+
+
+def conclude(p: Pass, roots: Tensor, widest: int, report: Tensor, hold: Tensor | None) -> None:
+    """Log-likelihoods into float64 ``report`` ``[B, outputs]``, and seeds where a way down follows; see :func:`root_values`.
+
+    Args:
+        p: the pass, after its last layer.
+        roots, widest: see :func:`root_values`; most nodes of one.
+        report: on the GPU, or pinned.
+        hold: flag that is raised where parameters have to stay what they are; ``None``: nobody asks.
+    """
+    cols = power(widest)
+    rows = max(1, min(power(p.size), 1024 // cols))
+    launch(root_values, (len(roots), triton.cdiv(p.size, rows), triton.cdiv(widest, min(cols, 1024))))(
+        p.values,
+        p.scales,
+        roots,
+        report,
+        p.seeds,
+        p.suspect,
+        p.suspect if hold is None else hold,
+        p.size,
+        p.seeds.shape[1],
+        BN=rows,
+        BM=min(cols, 1024),
+        SEEDS=p.downward,
+        HOLD=hold is not None,
+        **early(p),
+    )
+
+
+def tell(flags: Tensor, report: Tensor) -> None:
+    """Flags into float64 ``report``, on the GPU or pinned."""
+    launch(tell_flags, (1,))(flags, report, COUNT=len(flags), SIZE=power(len(flags)))
 
 
 def _terms(layer: FusedLayer) -> tuple[Tensor, ...]:
@@ -178,6 +214,6 @@ def _wide_forward(p: Pass, layer: FusedLayer) -> None:
         HOLES=layer.holes,
         ALIGNED=layer.aligned,
         num_warps=most.warps,
-        num_stages=most.stages,
+        num_stages=stages(p, rows, nodes, inner, most.stages),
         **early(p),
     )

@@ -6,17 +6,18 @@ import triton
 from torch import Tensor
 
 from ..fused import FusedEdges, FusedRows
-from .em import categorical_em, edge_em, hold_back, sum_em, take_over
+from .em import categorical_em, edge_em, sum_em, take_over
 from .launching import launch
-from .tiles import EDGE_CELLS, PRECISIONS, TILES, Pass, Update, power, side, warps
+from .tiles import EDGE_CELLS, EDGE_ROW, PRECISIONS, TILES, Pass, Update, edge_groups, power, side, stages, warps
 
 
 def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None, update: Update) -> None:
     """Counts and updates weights whose rows fit into a tile (``edges.learns``)."""
     most = TILES[p.precision]["edge em"]
     cols = side(edges.width, most.columns)
-    nodes = side(edges.nodes, min(most.rows, EDGE_CELLS // cols))
-    pair = cols >= 128
+    large = edge_groups(p.weights.device) * EDGE_CELLS
+    nodes = side(edges.nodes, min(most.rows, large // cols))
+    pair, inner = cols >= 128, side(p.size, most.inner if cols <= EDGE_ROW else most.inner // 2)
     launch(edge_em, (edges.runs, triton.cdiv(edges.nodes, nodes)))(
         p.ratios,
         p.elements,
@@ -39,20 +40,15 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
         update.least,
         BM=nodes,
         BE=cols // 2 if pair else cols,
-        BK=side(p.size, most.inner),
+        BK=inner,
         PAIR=pair,
         PRECISION=PRECISIONS[p.precision],
         ROUND=rounded is not None,
         ALIGNED=edges.aligned,
-        num_warps=warps(nodes * cols // 4, most.warps),
-        num_stages=most.stages,
+        FULL=edges.nodes % nodes == 0 and edges.width == cols,
+        num_warps=most.warps if nodes * cols > EDGE_CELLS else warps(nodes * cols // 4),
+        num_stages=stages(p, nodes, cols, inner, most.stages),
     )
-
-
-def hold(report: Tensor, flags: Tensor, update: Update) -> None:
-    """Raises ``update.hold`` where one of two ``flags`` is up, or a log-likelihood of the flat ``report`` is not finite."""
-    count = len(report)
-    launch(hold_back, (1,))(report, flags, update.hold, count, BLOCK=min(1024, power(count)))
 
 
 def maximise_sums(
