@@ -26,7 +26,8 @@ class FusedLayer:
         ratios_at: ``[groups]``, node number of the ratios; with ``holes``, of those of the first term, and others follow.
         term_start: ``[groups + 1]``, the terms of each block; group_of: ``[terms]``, the block of each term.
         seen: ``[terms, nodes]`` int8, which nodes see a term; only read where there are ``holes``.
-        term_units: ``[terms]``, row of the scales that holds a term's own; the unit itself where it is the only one.
+        term_units: ``[terms]``, row of the scales that holds a term's own: those of a block follow each other; the unit itself where
+            it is the only one.
         factors, units: ``[terms / parts, F]``, node numbers of the units that a product multiplies, and whose scales they have;
             −1: none.
         slots: ``[terms / parts + 1]``, runs in the rows of the codes of leaf table ``leaf_table`` (``None``: no leaves).

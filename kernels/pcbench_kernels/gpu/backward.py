@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import follow, four_parents, node_flow, only_if, only_seen, per_value, rise_of, weight_rows
+from .elements import follow, four_parents, node_flow, only_if, only_seen, per_value, rise_of, take, term_of, weight_rows, within
 
 
 @triton.jit
@@ -178,13 +178,12 @@ def many_sum_flow(
     rows = b[:, None] * NODES + n[None, :]
     corner = n[:, None] * stride + k[None, :]
     where = b[:, None] * stride + k[None, :]
-    own = tl.load(term_units + t0)
+    own = scales + tl.load(term_units + t0) * B + b
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
     height = tl.load(scales + unit * B + b, mask=b_in, other=0.0)
     tile = tl.load(w + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
     x = tl.load(elements + element + where, mask=inside, other=0.0)
-    scale = tl.load(scales + own * B + b, mask=b_in, other=0.0)
-    own = tl.load(term_units + tl.minimum(t0 + 1, t1 - 1))
+    scale = tl.load(own, mask=b_in, other=0.0)
     r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
     follow(EARLY)
     flow = node_flow(
@@ -208,9 +207,8 @@ def many_sum_flow(
         after = tl.minimum(t + 1, t1 - 1)
         more = only_if(t < after, b, B)
         x = tl.load(elements + element + (after - t0) * WIDTH + where, mask=inside & more[:, None], other=0.0)
-        scale = tl.load(scales + own * B + b, mask=more, other=0.0)
+        scale = tl.load(own + (after - t0) * B, mask=more, other=0.0)
         tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
-        own = tl.load(term_units + tl.minimum(t + 2, t1 - 1))
         total = tl.dot(r, weight, input_precision=PRECISION)
         if not HOLES:
             tl.store(elements + at + where, scaled.to(elements.dtype.element_ty), mask=inside)
@@ -297,10 +295,11 @@ def wide_sum_flow(
     KEEP: tl.constexpr,
     MANY: tl.constexpr,
     HOLES: tl.constexpr,
+    FULL: tl.constexpr,
     ALIGNED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """The same from ratios in memory, of any number of terms.
+    """The same from ratios in memory, of any number of terms. ``FULL``: nodes and elements fill their tiles.
 
     Elements of blocks of many terms are brought to the scale of their block in memory, as edge counts need them, unless there
     are ratios for each term (``HOLES``).
@@ -311,10 +310,8 @@ def wide_sum_flow(
     k = tl.program_id(1) * BE + tl.arange(0, BE)
     b_in = b < B
     k_in = k < WIDTH
-    mask = b_in[:, None] & k_in[None, :]
-    g = tl.load(group_of + t)
-    t0 = tl.load(term_start + g)
-    stride = ((tl.load(term_start + g + 1) - t0) * WIDTH).to(tl.int32)
+    mask = within(b_in, k_in, FULL)
+    g, t0, stride = term_of(t, group_of, term_start, WIDTH, MANY)
     w = weights + weight_rows(weights_at, g, ALIGNED) + (t - t0) * WIDTH
     r = ratios + tl.load(ratios_at + g) * B
     if HOLES:
@@ -331,8 +328,8 @@ def wide_sum_flow(
     for n0 in range(0, NODES, BK):
         n = n0 + tl.arange(0, BK)
         n_in = n < NODES
-        left = tl.load(r + b[:, None] * NODES + n[None, :], mask=b_in[:, None] & n_in[None, :], other=0.0)
-        right = tl.load(w + n[:, None] * stride + k[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
+        left = tl.load(r + b[:, None] * NODES + n[None, :], mask=within(b_in, n_in, FULL), other=0.0)
+        right = take(w + n[:, None] * stride + k[None, :], n_in[:, None] & k_in[None, :], FULL)
         total = tl.dot(left, right, total, input_precision=PRECISION)
     total *= x
     if KEEP:

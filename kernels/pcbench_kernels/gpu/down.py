@@ -179,9 +179,10 @@ def _wide_flow(p: Pass, layer: FusedLayer) -> None:
         KEEP=layer.keep,
         MANY=layer.many,
         HOLES=layer.holes,
+        FULL=layer.width % cols == 0 and layer.nodes % inner == 0,
         ALIGNED=layer.aligned,
         num_warps=most.warps,
-        num_stages=stages(p, rows, cols, inner, most.stages),
+        num_stages=stages(p, rows, cols, inner, min(most.stages, triton.cdiv(layer.nodes, inner))),
         **early(p),
     )
 

@@ -5,36 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import weight_rows
-
-
-@triton.jit
-def within(rows, columns, FULL: tl.constexpr):
-    """The mask of a tile whose ``rows`` and ``columns`` are partly there; ``FULL``: the columns all are."""
-    if FULL:
-        mask = rows[:, None]
-    else:
-        mask = rows[:, None] & columns[None, :]
-    return mask
-
-
-@triton.jit
-def take(at, mask, FULL: tl.constexpr):
-    """A tile of numbers; ``FULL``: all of them are there, otherwise 0 where ``mask`` is not."""
-    if FULL:
-        tile = tl.load(at)
-    else:
-        tile = tl.load(at, mask=mask, other=0.0)
-    return tile
-
-
-@triton.jit
-def put(at, tile, mask, FULL: tl.constexpr):
-    """Stores a tile; ``FULL``: all of it, otherwise where ``mask`` is."""
-    if FULL:
-        tl.store(at, tile)
-    else:
-        tl.store(at, tile, mask=mask)
+from .elements import put, take, weight_rows, within
 
 
 @triton.jit

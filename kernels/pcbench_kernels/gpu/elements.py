@@ -31,12 +31,54 @@ def only_if(there, b, B):
 
 
 @triton.jit
+def within(rows, columns, FULL: tl.constexpr):
+    """The mask of a tile whose ``rows`` and ``columns`` are partly there; ``FULL``: the columns all are."""
+    if FULL:
+        mask = rows[:, None]
+    else:
+        mask = rows[:, None] & columns[None, :]
+    return mask
+
+
+@triton.jit
+def take(at, mask, FULL: tl.constexpr):
+    """A tile of numbers; ``FULL``: all of them are there, otherwise 0 where ``mask`` is not."""
+    if FULL:
+        tile = tl.load(at)
+    else:
+        tile = tl.load(at, mask=mask, other=0.0)
+    return tile
+
+
+@triton.jit
+def put(at, tile, mask, FULL: tl.constexpr):
+    """Stores a tile; ``FULL``: all of it, otherwise where ``mask`` is."""
+    if FULL:
+        tl.store(at, tile)
+    else:
+        tl.store(at, tile, mask=mask)
+
+
+@triton.jit
 def column_of(t, k, WIDTH, PARTS: tl.constexpr):
     """``[BK]``: columns of the children that elements ``k`` of term ``t`` multiply, where ``PARTS`` terms take them in turn."""
     column = k
     if PARTS > 1:
         column += ((t % PARTS) * WIDTH).to(tl.int32)
     return column
+
+
+@triton.jit
+def term_of(t, group_of, term_start, WIDTH, MANY: tl.constexpr):
+    """Block of a term, the block's first term, and how many elements it has; of blocks of one term nothing is looked up."""
+    g = t
+    first = t
+    stride = WIDTH
+    if MANY:
+        g = tl.load(group_of + t)
+        first = tl.load(term_start + g)
+        stride = ((tl.load(term_start + g + 1) - first) * WIDTH).to(tl.int32)
+    return g, first, stride
 
 
 @triton.jit

@@ -10,8 +10,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .edges import edge_products, put, take
-from .elements import weight_rows
+from .edges import edge_products
+from .elements import put, take, weight_rows
 from .leaves import category_flows
 
 

@@ -16,8 +16,11 @@ from .elements import (
     only_if,
     only_seen,
     rise_of,
+    take,
+    term_of,
     two_factors,
     weight_rows,
+    within,
 )
 
 
@@ -53,29 +56,31 @@ def product_forward(
     USES: tl.constexpr,
     FACTORS: tl.constexpr,
     PARTS: tl.constexpr,
+    MANY: tl.constexpr,
     LINEAR: tl.constexpr,
     WHOLE: tl.constexpr,
+    FULL: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """Products relative to their largest node, whose logarithm is their scale.
 
     Linear, as elements of a sum, or (units that several parents share) as log values. ``WHOLE``: a row fits into a tile;
-    longer ones are gathered twice.
+    longer ones are gathered twice. ``FULL``: it fills the tile.
     """
+    if FULL:
+        WIDTH = BK
     blocks = tl.cdiv(B, BN)
     t = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     b_in = b < B
-    g = tl.load(group_of + t)
+    g, first, stride = term_of(t, group_of, term_start, WIDTH, MANY)
     unit = tl.load(term_units + t)
     whole = t // PARTS
     ROW = WIDTH * PARTS
     n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, whole, FACTORS)
-    first = tl.load(term_start + g)
-    stride = ((tl.load(term_start + g + 1) - first) * WIDTH).to(tl.int32)
     out = tl.load(out_at + g) * B + (t - first) * WIDTH
     k = tl.arange(0, BK)
-    mask = b_in[:, None] & (k < WIDTH)[None, :]
+    mask = within(b_in, k < WIDTH, FULL)
     column = column_of(t, k, WIDTH, PARTS)
     v = log_leaves(lookup, codes, slots, whole, True, b, column, mask, B, ROW, BN, BK, USES)
     follow(EARLY)
@@ -164,7 +169,7 @@ def narrow_sum_forward(
     k = tl.arange(0, BK)
     b_in = b < B
     k_in = k < WIDTH
-    mask = b_in[:, None] & k_in[None, :]
+    mask = within(b_in, k_in, FULL)
     corner = n[:, None] * WIDTH + k[None, :]
     w = weights + weight_rows(weights_at, g, ALIGNED)
     n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, g, FACTORS)
@@ -249,7 +254,7 @@ def many_sum_forward(
     b_in = b < B
     n_in = n < NODES
     k_in = k < WIDTH
-    mask = b_in[:, None] & k_in[None, :]
+    mask = within(b_in, k_in, FULL)
     ROW = WIDTH * PARTS
     t0 = tl.load(term_start + g)
     t1 = tl.load(term_start + g + 1)
@@ -257,11 +262,12 @@ def many_sum_forward(
     element = tl.load(elements_at + g) * B
     node = tl.load(nodes_at + g)
     unit = tl.load(units_at + g)
+    own = tl.load(term_units + t0) * B  # the scales of a block's terms follow each other
     stride = ((t1 - t0) * WIDTH).to(tl.int32)
     corner = n[:, None] * stride + k[None, :]
     place = b[:, None] * stride + k[None, :]
     n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, t0 // PARTS, FACTORS)
-    tile = tl.load(w + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
+    tile = take(w + corner, n_in[:, None] & k_in[None, :], FULL)
     leaves = log_leaves(lookup, codes, slots, t0 // PARTS, True, b, k, mask, B, ROW, BN, BK, USES)
     follow(EARLY)
     v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, k, mask, B, ROW, FACTORS)
@@ -278,22 +284,20 @@ def many_sum_forward(
         )  # fmt: skip
         v += leaves
         weight = tile
-        own = tl.load(term_units + t)
         # The next term is under way while this one is multiplied.
         after = tl.minimum(t + 1, t1 - 1)
         column = column_of(after, k, WIDTH, PARTS)
         more = mask & only_if(t < after, b, B)[:, None]
         v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, column, more, B, ROW, FACTORS)
         n2_now, u2_now, n3_now, u3_now = n2, u2, n3, u3
-        tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
+        tile = take(w + (after - t0) * WIDTH + corner, n_in[:, None] & k_in[None, :], FULL)
         leaves = log_leaves(lookup, codes, slots, after // PARTS, t < after, b, column, mask, B, ROW, BN, BK, USES)
         n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t + 2, t1 - 1) // PARTS, FACTORS)
         peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
-        x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
+        x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0)
         scale = shift + peak.to(tl.float64)
-        tl.store(scales + own * B + b, scale, mask=b_in)
-        tl.store(elements + element + (t - t0) * WIDTH + place, x, mask=mask)
-        part = tl.dot(x, tl.trans(weight), input_precision=PRECISION)
+        tl.store(scales + own + (t - t0) * B + b, scale, mask=b_in)
+        tl.store(elements + element + (t - t0) * WIDTH + place, x.to(elements.dtype.element_ty), mask=mask)
         higher = tl.maximum(height, scale)
         fall = (height - higher).to(tl.float32)[:, None]
         rise = (scale - higher).to(tl.float32)[:, None]
@@ -301,19 +305,48 @@ def many_sum_forward(
             before = tl.maximum(top + fall, -1e30)
             rise = only_seen(seen, t, n, n_in, NODES, rise)
             top = tl.maximum(before, rise)
-            fall = before - top
-            rise -= top
-        sums = sums * tl.exp(fall) + part * tl.exp(rise)
+            part = tl.dot(x.to(elements.dtype.element_ty), tl.trans(weight), input_precision=PRECISION)
+            sums = sums * tl.exp(before - top) + part * tl.exp(rise - top)
+        else:  # elements rise where they are: what is added up would have to be handed to other threads
+            x = (x * tl.exp(rise)).to(elements.dtype.element_ty)
+            sums = sums * tl.exp(fall) + tl.dot(x, tl.trans(weight), input_precision=PRECISION)
         height = higher
     tl.store(scales + unit * B + b, height, mask=b_in)
     log = log_of(sums)
     if HOLES:
         log += top
     log = log.to(values.dtype.element_ty)
-    tl.store(values + node * B + (b[:, None] * NODES + n[None, :]), log, mask=b_in[:, None] & n_in[None, :])
+    tl.store(values + node * B + (b[:, None] * NODES + n[None, :]), log, mask=within(b_in, n_in, FULL))
     worst = tl.min(tl.min(tl.where(b_in[:, None] & n_in[None, :], sums, 1.0), 1), 0)
     if worst < least:
         tl.atomic_max(suspect, 1)
+
+
+@triton.jit
+def term_product(
+    x, w, stride, b, b_in, n, n_in, WIDTH,
+    BN: tl.constexpr, BM: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr, FULL: tl.constexpr,
+):  # fmt: skip
+    """``[BN, BM]``: ``Σ_e x[b,e]·w[n,e]`` over the elements of one term."""
+    total = tl.zeros((BN, BM), tl.float32)
+    for k0 in range(0, WIDTH, BK):
+        k = k0 + tl.arange(0, BK)
+        k_in = k < WIDTH
+        left = tl.load(x + b[:, None] * stride + k[None, :], mask=within(b_in, k_in, FULL), other=0.0)
+        right = take(w + n[:, None] * stride + k[None, :], n_in[:, None] & k_in[None, :], FULL)
+        total = tl.dot(left, tl.trans(right), total, input_precision=PRECISION)
+    return total
+
+
+@triton.jit
+def highest(scales, terms, b, b_in, B, BN: tl.constexpr):
+    """``[BN]``: the highest scale of each sample, of so many terms that follow each other; some at a time are under way."""
+    peak = tl.full((BN,), -1e300, tl.float64)
+    for t0 in range(0, terms, 4):
+        t = t0 + tl.arange(0, 4)
+        mask = (t < terms)[:, None] & b_in[None, :]
+        peak = tl.maximum(peak, tl.max(tl.load(scales + t[:, None] * B + b[None, :], mask=mask, other=-1e300), 0))
+    return tl.where(b_in, peak, 0.0)
 
 
 @triton.jit
@@ -339,51 +372,60 @@ def wide_sum_forward(
     BK: tl.constexpr,
     PRECISION: tl.constexpr,
     MANY: tl.constexpr,
+    ONE: tl.constexpr,
     HOLES: tl.constexpr,
+    FULL: tl.constexpr,
     ALIGNED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """The same from elements in memory, of any number of terms."""
+    """The same from elements in memory, of any number of terms.
+
+    ``FULL``: nodes and elements fill their tiles. ``ONE``: the elements of a term are one tile.
+    """
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
     b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
     n = tl.program_id(1) * BM + tl.arange(0, BM)
     b_in = b < B
     n_in = n < NODES
-    t0 = tl.load(term_start + g)
-    t1 = tl.load(term_start + g + 1)
-    stride = ((t1 - t0) * WIDTH).to(tl.int32)
+    stride = WIDTH
+    if MANY:
+        t0 = tl.load(term_start + g)
+        t1 = tl.load(term_start + g + 1)
+        stride = ((t1 - t0) * WIDTH).to(tl.int32)
     w = weights + weight_rows(weights_at, g, ALIGNED)
     x = elements + tl.load(elements_at + g) * B
     unit = tl.load(units_at + g)
     node = tl.load(nodes_at + g)
     follow(EARLY)
-    total = tl.zeros((BN, BM), tl.float32)
-    peak = tl.zeros((BN,), tl.float64)
     if MANY:
-        peak += -1e300
-        for t in range(t0, t1):
-            peak = tl.maximum(peak, tl.load(scales + tl.load(term_units + t) * B + b, mask=b_in, other=0.0))
+        total = tl.zeros((BN, BM), tl.float32)
+        own = scales + tl.load(term_units + t0) * B  # the scales of a block's terms follow each other
+        peak = highest(own, (t1 - t0).to(tl.int32), b, b_in, B, BN)
     if HOLES:
         top = tl.full((BN, BM), -1e30, tl.float32)
         for t in range(t0, t1):
             top = tl.maximum(top, only_seen(seen, t, n, n_in, NODES, rise_of(scales, term_units, t, peak, b, b_in, B)))
-    for t in range(t0, t1):
-        part = tl.zeros((BN, BM), tl.float32)
-        at = ((t - t0) * WIDTH).to(tl.int32)
-        for k0 in range(0, WIDTH, BK):
-            k = k0 + tl.arange(0, BK)
-            k_in = k < WIDTH
-            left = tl.load(x + b[:, None] * stride + (at + k)[None, :], mask=b_in[:, None] & k_in[None, :], other=0.0)
-            right = tl.load(w + n[:, None] * stride + (at + k)[None, :], mask=n_in[:, None] & k_in[None, :], other=0.0)
-            part = tl.dot(left, tl.trans(right), part, input_precision=PRECISION)
-        if MANY:
-            rise = rise_of(scales, term_units, t, peak, b, b_in, B)
+    if MANY:
+        k = tl.arange(0, BK)
+        scale = tl.load(own + b, mask=b_in, other=0.0)
+        for t in range(t0, t1):
+            at = ((t - t0) * WIDTH).to(tl.int32)
+            rise = (scale - peak).to(tl.float32)[:, None]
+            scale = tl.load(own + (tl.minimum(t + 1, t1 - 1) - t0) * B + b, mask=b_in, other=0.0)  # of the next one
             if HOLES:
                 rise = only_seen(seen, t, n, n_in, NODES, rise) - top
-            part *= tl.exp(rise)
-        total += part
-    mask = b_in[:, None] & n_in[None, :]
+            if ONE:  # no loop within the loop: so the tiles of the next terms are loaded ahead
+                k_in = k < WIDTH
+                left = tl.load(x + b[:, None] * stride + (at + k)[None, :], mask=within(b_in, k_in, FULL), other=0.0)
+                right = take(w + n[:, None] * stride + (at + k)[None, :], n_in[:, None] & k_in[None, :], FULL)
+                part = tl.dot(left, tl.trans(right), input_precision=PRECISION)
+            else:
+                part = term_product(x + at, w + at, stride, b, b_in, n, n_in, WIDTH, BN, BM, BK, PRECISION, FULL)
+            total += part * tl.exp(rise)
+    else:
+        total = term_product(x, w, stride, b, b_in, n, n_in, WIDTH, BN, BM, BK, PRECISION, FULL)
+    mask = within(b_in, n_in, FULL)
     row = values + node * B + b[:, None] * NODES + n[None, :]
     log = log_of(total)
     if HOLES:

@@ -113,8 +113,10 @@ def _products(p: Pass, layer: FusedLayer) -> None:
         BK=cols,
         **counts_of(layer),
         PARTS=layer.parts,
+        MANY=layer.many,
         LINEAR=layer.is_sum,
         WHOLE=layer.width <= cols,
+        FULL=layer.width == cols,
         **early(p),
     )
 
@@ -211,9 +213,11 @@ def _wide_forward(p: Pass, layer: FusedLayer) -> None:
         BK=inner,
         PRECISION=PRECISIONS[p.precision],
         MANY=layer.many,
+        ONE=layer.width <= inner,
         HOLES=layer.holes,
+        FULL=layer.nodes % nodes == 0 and layer.width % inner == 0,
         ALIGNED=layer.aligned,
         num_warps=most.warps,
-        num_stages=stages(p, rows, nodes, inner, most.stages),
+        num_stages=stages(p, rows, nodes, inner, most.stages if layer.many else min(most.stages, triton.cdiv(layer.width, inner))),
         **early(p),
     )
