@@ -26,8 +26,8 @@ class FusedLayer:
         ratios_at: ``[groups]``, node number of the ratios; with ``holes``, of those of the first term, and others follow.
         term_start: ``[groups + 1]``, the terms of each block; group_of: ``[terms]``, the block of each term.
         seen: ``[terms, nodes]`` int8, which nodes see a term; only read where there are ``holes``.
-        term_units: ``[terms]``, row of the scales that holds a term's own: those of a block follow each other; the unit itself where
-            it is the only one.
+        term_units: ``[terms]``, row of the scales that holds a term's own (those of a block follow each other); the unit itself
+            where it is the only one.
         factors, units: ``[terms / parts, F]``, node numbers of the units that a product multiplies, and whose scales they have;
             −1: none.
         slots: ``[terms / parts + 1]``, runs in the rows of the codes of leaf table ``leaf_table`` (``None``: no leaves).
@@ -162,7 +162,7 @@ class FusedRows:
 
     Attributes:
         at: ``[rows]`` int64; lengths, learns: ``[rows]`` int32.
-        longest: of the lengths.
+        longest: of the lengths; aligned: whether all rows start at multiples of 16.
         support: flat booleans, which weights are there, those of each row from ``support_at`` on; ``None``: no holes.
     """
 
@@ -170,5 +170,6 @@ class FusedRows:
     lengths: Tensor
     learns: Tensor
     longest: int
+    aligned: bool
     support: Tensor | None
     support_at: Tensor | None

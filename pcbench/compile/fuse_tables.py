@@ -221,6 +221,7 @@ def _joined(parts: list[tuple[SumTable, int]], device: torch.device) -> FusedRow
         torch.cat(lengths).to(device, torch.int32),
         torch.cat(learns).to(device, torch.int32),
         max(table.shape[2] for table, _ in parts),
+        all((start | table.shape[2]) % 16 == 0 for table, start in parts),
         torch.cat(support).to(device) if support else None,
         torch.cat(support_at).to(device) if support else None,
     )

@@ -15,7 +15,6 @@ from ..compile import Program
 from .evidence import Batch, Evidence
 from .workspace import Workspace
 
-
 #: Forms of evidence whose memory a workspace remembers.
 FORMS = 16
 
@@ -58,7 +57,6 @@ class FusedBatch:
         """The codes by which leaves are counted."""
         return tuple(self.hard.get(t, codes) for t, codes in enumerate(self.codes))
 
-
     def of(self, evidence: Evidence) -> FusedBatch:
         """Other evidence, of the same form and in the same memory."""
         batch = copy.copy(self)
@@ -74,11 +72,22 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace, soft
     """
     if program.fused is None or (evidence.soft and not soft) or len(evidence) * program.fused.widest >= 1 << 31:
         return None  # the kernels' addresses within a block have 32 bits
-    device, values, form = program.device, evidence.values, _form(evidence)
+    form = None if evidence.soft else _form(evidence)
     if (held := workspace.batches.get((program, form))) is not None and held[0] == workspace.moves:
-        _copy(evidence, workspace, device)
+        _copy(evidence, workspace, program.device)
         batch: FusedBatch = held[1].of(evidence)
         return batch
+    batch = _laid_out(program, evidence, workspace)
+    if batch.data is not None:
+        if len(workspace.batches) >= FORMS:
+            workspace.batches.clear()
+        workspace.batches[program, form] = workspace.moves, batch.of(Evidence(batch.data.new_empty(0, 0)))
+    return batch
+
+
+def _laid_out(program: Program, evidence: Evidence, workspace: Workspace) -> FusedBatch:
+    device, values = program.device, evidence.values
+    assert program.fused is not None
 
     def codes_of(name: str, t: int) -> Tensor:
         assert program.fused is not None
@@ -109,18 +118,13 @@ def fused_batch(program: Program, evidence: Evidence, workspace: Workspace, soft
             if known is not None and laid_out.observed is not None:
                 known.copy_(laid_out.observed)
     likelihoods = {} if laid_out is None else {v: s.view(-1, s.shape[-1]) for v, s in laid_out.soft.items()}
-    batch = FusedBatch(len(values), evidence, codes, data, seen, reals, known, hard, likelihoods)
-    if data is not None:
-        if len(workspace.batches) >= FORMS:
-            workspace.batches.clear()
-        workspace.batches[program, form] = workspace.moves, batch.of(Evidence(values.new_empty(0, 0)))
-    return batch
+    return FusedBatch(len(values), evidence, codes, data, seen, reals, known, hard, likelihoods)
 
 
 def _form(evidence: Evidence) -> Hashable:
-    """What evidence has to agree in, to be laid out in the same memory; ``None``: it can't."""
+    """What hard evidence has to agree in, to be laid out in the same memory."""
     values, observed = evidence.values, evidence.observed
-    return None if evidence.soft else (values.shape, values.dtype, None if observed is None else (observed.shape, observed.dtype))
+    return values.shape, values.dtype, None if observed is None else (observed.shape, observed.dtype)
 
 
 def _copy(evidence: Evidence, workspace: Workspace, device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -76,12 +76,13 @@ def samples_of(up: FusedPass) -> dict[int, Samples]:
             return up.workspace.get(f"{name}{t}", shape, kind, up.program.device)
 
         masses = get("masses", leaves.runs, parts, leaves.nodes)
+        shares = shares_of(leaves, up.batch.size)
         found[t] = Samples(
             get("places", len(leaves.source) * up.batch.size, kind=torch.int64),
             get("bounds", leaves.runs, leaves.categories + 2, kind=torch.int32),
             masses,
             masses if parts <= FEW_PARTS else get("total masses", leaves.runs, 1, leaves.nodes),
-            get("flows of all", len(leaves.firsts), shares_of(leaves, up.batch.size), leaves.nodes) if leaves.shared else masses,
+            get("common flows", len(leaves.firsts), shares, leaves.nodes) if leaves.shared else masses,
         )
     return found
 

@@ -40,8 +40,9 @@ _numbers = count()
 class FusedStep:
     """A step of EM over batches of one size, from one piece of memory into another: buffers, and the launches in their order.
 
-    ``rehearsed``: whether its kernels have been compiled. Made once; what changes from step to step is read from memory: data, parameters, and the rates of ``update``. Both pieces
+    Made once; what changes from step to step is read from memory: data, parameters, and the rates of ``update``. Both pieces
     may be the same (in place): then nothing is written where a value is no category, mass was lost, or a row has no likelihood.
+    ``rehearsed``: whether its kernels have been compiled.
     """
 
     def __init__(self, program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> None:

@@ -3,8 +3,8 @@
 ``python -m tests.bench.gpu_speed [CASE …] [--batch 512] [--profile] [--vary tiles.ELEMENTS=4096 …]``, cases as in
 ``pcbench bench``. Correct first: log-likelihoods of 8 rows against a float64 program on the CPU, expected counts and parameters
 after a step of the fast path against the exact one. Then what ``pcbench bench`` times, the kernels of a step, and whole steps
-under other settings: constants of ``tiles``, ``leaves``, ``blocks`` or ``fuse`` (pcbench_kernels.gpu.tiles and .leafwise, pcbench.compile.fuse_…), or
-``tile.KERNEL=ROWS,COLUMNS,INNER,WARPS,STAGES``; several at once with a ``+`` between them.
+under other settings: constants of ``tiles``, ``leaves``, ``blocks`` or ``fuse`` (pcbench_kernels.gpu.tiles and .leafwise,
+pcbench.compile.fuse_…), or ``tile.KERNEL=ROWS,COLUMNS,INNER,WARPS,STAGES``; several at once with a ``+`` between them.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def _set(setting: str, until: ExitStack) -> None:
     if room == "tile":
         until.enter_context(patch.dict(tiles.TILES["fast"], {name: tiles.Tile(*map(int, value.split(",")))}))
         return
-    modules = {"tiles": (tiles, up, down, update, leafwise), "leaves": (leafwise,), "blocks": (fuse_blocks,), "fuse": (fuse,)}
-    for module in modules[room]:
+    rooms = {"tiles": (tiles, up, down, update, leafwise), "leaves": (leafwise,), "blocks": (fuse_blocks,), "fuse": (fuse,)}
+    for module in rooms[room]:
         if hasattr(module, name):
             until.enter_context(patch.object(module, name, int(value)))
 

@@ -15,13 +15,12 @@ from pcbench_kernels.gpu.recorded import SHARED_MEMORY
 
 ROOT = Path(__file__).parents[2]
 #: Those that multiply matrices.
-MATRIX = {"narrow_sum_forward", "narrow_sum_flow", "many_sum_forward", "many_sum_flow", "wide_sum_forward", "wide_sum_flow",
+MATRIX = {"narrow_sum_forward", "narrow_sum_flow", "wide_sum_forward", "wide_sum_flow",
           "edge_flow", "edge_em"}  # fmt: skip
 #: Bytes of a thread that may spill. The tile of ``edge_em`` does, and was faster on an H100 than half of it, which does not.
 ACCEPTED_SPILLS, SPILLS = 32, {"edge_em": 256}
-#: Those that go without the instructions of a group of warps: before these, a program waits for all that it has loaded ahead,
-#: which is how blocks of many terms hide their loads; and of whole rows of float32 weights, too few fit into a tile.
-WARP_BY_WARP, WARP_BY_WARP_IF_EXACT = {"many_sum_forward", "many_sum_flow"}, {"edge_em"}
+#: Those that go without the instructions of a group of warps: of whole rows of float32 weights, too few fit into a tile.
+WARP_BY_WARP_IF_EXACT = {"edge_em"}
 
 
 def program(module: str, *arguments: str) -> Any:
@@ -60,7 +59,7 @@ def test_kernels_use_tensor_cores_and_fit(capability: int, precision: str, instr
     if capability >= 90:
         large = {"wgmma.mma_async", "tcgen05.mma"}
         small_only = {k for k in MATRIX if not large & {i for r in kernels[k] for i in r["instructions"]}}
-        assert small_only == WARP_BY_WARP | (WARP_BY_WARP_IF_EXACT if precision == "exact" else set())
+        assert small_only == (WARP_BY_WARP_IF_EXACT if precision == "exact" else set())
 
 
 def test_a_report_tells_what_a_tile_costs() -> None:

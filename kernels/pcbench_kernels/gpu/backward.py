@@ -5,7 +5,18 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import follow, four_parents, node_flow, only_if, only_seen, per_value, rise_of, take, term_of, weight_rows, within
+from .elements import (
+    follow,
+    four_parents,
+    node_flow,
+    only_seen,
+    per_value,
+    rise_of,
+    take,
+    term_of,
+    weight_rows,
+    within,
+)
 
 
 @triton.jit
@@ -113,106 +124,6 @@ def narrow_sum_flow(
             tl.store(flows + element + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
     if tl.program_id(1) == 0:  # not sooner: a matrix product waits for stores before it
         tl.store(ratios + node + rows, r, mask=mask)
-
-
-@triton.jit
-def many_sum_flow(
-    values,
-    ratios,
-    scales,
-    elements,
-    weights,
-    weights_at,
-    flows,
-    seeds,
-    pull_rows,
-    pull_widths,
-    pull_offsets,
-    seed_columns,
-    nodes_at,
-    ratios_at,
-    units_at,
-    elements_at,
-    term_start,
-    term_units,
-    seen,
-    B,
-    NODES,
-    WIDTH,
-    OUTPUTS,
-    BN: tl.constexpr,
-    BM: tl.constexpr,
-    BE: tl.constexpr,
-    PARENTS: tl.constexpr,
-    ROOTS: tl.constexpr,
-    PRECISION: tl.constexpr,
-    HOLES: tl.constexpr,
-    ALIGNED: tl.constexpr,
-    PULLS: tl.constexpr,
-    EARLY: tl.constexpr,
-):
-    """The same for blocks of several terms, one term after the other.
-
-    Edge counts need ratios and elements on one scale. That of the block serves all of its terms, and elements are brought to
-    it in memory. Where nodes do not see all terms (``HOLES``) their values may lie far below it: then elements stay as they
-    are, and there are ratios for each term.
-    """
-    blocks = tl.cdiv(B, BN)
-    g = (tl.program_id(0) // blocks).to(tl.int64)
-    b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
-    n = tl.arange(0, BM)
-    k = tl.arange(0, BE)
-    b_in = b < B
-    n_in = n < NODES
-    k_in = k < WIDTH
-    mask = b_in[:, None] & n_in[None, :]
-    inside = b_in[:, None] & k_in[None, :]
-    t0 = tl.load(term_start + g)
-    t1 = tl.load(term_start + g + 1)
-    w = weights + weight_rows(weights_at, g, ALIGNED)
-    node = tl.load(nodes_at + g) * B
-    ratio = tl.load(ratios_at + g) * B
-    unit = tl.load(units_at + g)
-    element = tl.load(elements_at + g) * B
-    stride = ((t1 - t0) * WIDTH).to(tl.int32)
-    rows = b[:, None] * NODES + n[None, :]
-    corner = n[:, None] * stride + k[None, :]
-    where = b[:, None] * stride + k[None, :]
-    own = scales + tl.load(term_units + t0) * B + b
-    y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
-    height = tl.load(scales + unit * B + b, mask=b_in, other=0.0)
-    tile = tl.load(w + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
-    x = tl.load(elements + element + where, mask=inside, other=0.0)
-    scale = tl.load(own, mask=b_in, other=0.0)
-    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
-    follow(EARLY)
-    flow = node_flow(
-        flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
-        b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS,
-    )  # fmt: skip
-    if not HOLES:
-        r = per_value(flow, y).to(ratios.dtype.element_ty)
-        tl.store(ratios + ratio + rows, r, mask=mask)
-    for t in range(t0, t1):
-        at = element + (t - t0) * WIDTH
-        rise = (scale - height).to(tl.float32)[:, None]
-        if HOLES:
-            r = per_value(flow, y - only_seen(seen, t, n, n_in, NODES, rise)).to(ratios.dtype.element_ty)
-            tl.store(ratios + ratio + (t - t0) * NODES * B + rows, r, mask=mask)
-            scaled = x.to(tl.float32)
-        else:
-            scaled = x * tl.exp(rise)
-        weight = tile
-        # The next term is under way while this one is multiplied.
-        after = tl.minimum(t + 1, t1 - 1)
-        more = only_if(t < after, b, B)
-        x = tl.load(elements + element + (after - t0) * WIDTH + where, mask=inside & more[:, None], other=0.0)
-        scale = tl.load(own + (after - t0) * B, mask=more, other=0.0)
-        tile = tl.load(w + (after - t0) * WIDTH + corner, mask=n_in[:, None] & k_in[None, :], other=0.0)
-        total = tl.dot(r, weight, input_precision=PRECISION)
-        if not HOLES:
-            tl.store(elements + at + where, scaled.to(elements.dtype.element_ty), mask=inside)
-        tl.store(flows + at + where, (total * scaled).to(flows.dtype.element_ty), mask=inside)
 
 
 @triton.jit

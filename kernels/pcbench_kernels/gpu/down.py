@@ -6,7 +6,7 @@ import triton
 from torch import Tensor
 
 from ..fused import FusedEdges, FusedLayer
-from .backward import flow_ratio, many_sum_flow, narrow_sum_flow, product_flow, wide_sum_flow
+from .backward import flow_ratio, narrow_sum_flow, product_flow, wide_sum_flow
 from .edges import edge_flow
 from .launching import launch
 from .tiles import (
@@ -17,8 +17,8 @@ from .tiles import (
     Pass,
     early,
     limited,
-    many_at_once,
     on_chip,
+    power,
     rows_of_samples,
     side,
     span_of,
@@ -32,7 +32,7 @@ def flow_through(p: Pass, layer: FusedLayer) -> None:
     if not layer.is_sum:
         _product_flow(p, layer)
     elif on_chip(p, layer):
-        (_many_flow if layer.many else _narrow_flow)(p, layer)
+        _narrow_flow(p, layer)
     else:
         _flow_ratio(p, layer)
         _wide_flow(p, layer)
@@ -94,43 +94,9 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     )
 
 
-def _many_flow(p: Pass, layer: FusedLayer) -> None:
-    cols, nodes = side(layer.width, 512), side(layer.nodes, 512)
-    rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // nodes))
-    launch(many_sum_flow, (layer.groups * triton.cdiv(p.size, rows),))(
-        p.values,
-        p.ratios,
-        p.scales,
-        p.elements,
-        p.operands,
-        layer.weights_at,
-        *_parents(p, layer),
-        layer.nodes_at,
-        layer.ratios_at,
-        layer.units_at,
-        layer.elements_at,
-        layer.term_start,
-        layer.term_units,
-        layer.seen,
-        p.size,
-        layer.nodes,
-        layer.width,
-        p.seeds.shape[1],
-        BN=rows,
-        BM=nodes,
-        BE=cols,
-        PRECISION=PRECISIONS[p.precision],
-        HOLES=layer.holes,
-        ALIGNED=layer.aligned,
-        **_pulls(layer),
-        num_stages=1,
-        **many_at_once(p, rows * max(cols, nodes), layer.holes),
-        **early(p),
-    )
-
-
 def _flow_ratio(p: Pass, layer: FusedLayer) -> None:
-    rows, cols = side(p.size, 32), side(layer.nodes, 128)
+    cols = side(layer.nodes, 128)
+    rows = min(power(p.size), 32 if layer.pull_rows.shape[1] <= 4 else 1024 // cols)  # what parents send takes registers
     launch(flow_ratio, (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, cols)))(
         p.values,
         p.ratios,

@@ -60,6 +60,15 @@ def put(at, tile, mask, FULL: tl.constexpr):
 
 
 @triton.jit
+def fetch(at, FETCH: tl.constexpr):
+    """Has cache lines of 128 bytes brought closer, for whoever reads them later."""
+    if FETCH:
+        tl.inline_asm_elementwise(
+            "prefetch.global.L2 [$1]; mov.b32 $0, 0;", "=r,l", [at], dtype=tl.int32, is_pure=False, pack=1
+        )  # fmt: skip
+
+
+@triton.jit
 def column_of(t, k, WIDTH, PARTS: tl.constexpr):
     """``[BK]``: columns of the children that elements ``k`` of term ``t`` multiply, where ``PARTS`` terms take them in turn."""
     column = k

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from .edges import edge_products
-from .elements import put, take, weight_rows
+from .elements import fetch, put, take, weight_rows
 from .leaves import category_flows
 
 
@@ -57,6 +57,7 @@ def edge_em(
     ROUND: tl.constexpr,
     ALIGNED: tl.constexpr,
     FULL: tl.constexpr,
+    FETCH: tl.constexpr,
 ):
     """Counts and updates the weights of some nodes of a run, whose rows fit into a tile, or a ``PAIR``: counts never leave
     its registers. ``FULL``: they fill their tiles, which leaves room for a second program.
@@ -73,11 +74,16 @@ def edge_em(
     n_in = n < NODES
     first = tl.load(run_start + run)
     last = tl.load(run_start + run + 1)
+    start = weight_rows(weights_at, first, ALIGNED)  # 64 bits for it, 32 for places within a block: half the registers
+    if FULL:  # lines of 32 weights
+        line = 32 * tl.arange(0, BE // 32)
+        fetch(weights + start + (n[:, None] * WIDTH + line[None, :]), FETCH)
+        if PAIR:
+            fetch(weights + start + BE + (n[:, None] * WIDTH + line[None, :]), FETCH)
     flow, more = edge_products(
         ratios, elements, nodes_at, elements_at, offsets, strides, first, last, n, n_in, k, B, NODES, WIDTH,
         BM, BE, BK, PAIR, PRECISION, ALIGNED, FULL,
     )  # fmt: skip
-    start = weight_rows(weights_at, first, ALIGNED)  # 64 bits for it, 32 for places within a block: half the registers
     where = n[:, None] * WIDTH + k[None, :]
     mask = n_in[:, None] & (k < WIDTH)[None, :]
     second = n_in[:, None] & (k + BE < WIDTH)[None, :]
@@ -203,48 +209,61 @@ def sum_em(
     wrong,
     hold,
     rates,
+    ROWS,
     BASE,
     least,
     HOLES: tl.constexpr,
     ROUND: tl.constexpr,
+    BR: tl.constexpr,
     BE: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ):
-    """The same from counts in memory, one node a program; ``BASE`` is the weight whose count is the first of ``flows``."""
-    row = tl.program_id(0)
-    at = tl.load(rows_at + row)
-    flows += at - BASE
+    """The same from counts in memory, some nodes a program; ``BASE`` is the weight whose count is the first of ``flows``."""
+    row = tl.program_id(0) * BR + tl.arange(0, BR)
+    there = row < ROWS
+    at = tl.load(rows_at + row, mask=there, other=0)
+    short = at
+    if ALIGNED:  # see alike
+        at = tl.multiple_of(at, 16)
+        short = tl.multiple_of(tl.load(rows_at + row, mask=there, other=0), 4)
+    length = tl.load(lengths + row, mask=there, other=0)
+    longest = unless_held(tl.max(length, 0), hold)
     step = tl.load(rates)
     pseudocount = tl.load(rates + 1)
-    length = unless_held(tl.load(lengths + row), hold)
-    holes = support
+    learns = tl.load(trainable + row, mask=there, other=0) != 0
+    holes = at
     if HOLES:
-        holes += tl.load(support_at + row)
-    mass = 0.0
-    degree = 0.0
-    for e0 in range(0, length, BE):
-        e = e0 + tl.arange(0, BE)
-        mass += tl.sum(tl.load(flows + e, mask=e < length, other=0.0), 0)
+        holes = tl.load(support_at + row, mask=there, other=0)
+    total = tl.zeros((BR, BE), tl.float32)
+    edges = tl.zeros((BR, BE), tl.float32)
+    k = tl.arange(0, BE)
+    for e0 in range(0, longest, BE):
+        e = (e0 + k)[None, :]
+        mask = e < length[:, None]
+        total += tl.load(flows + (at - BASE)[:, None] + e, mask=mask, other=0.0)
         if HOLES:
-            degree += tl.sum(tl.load(holes + e, mask=e < length, other=0).to(tl.float32), 0)
-    if not HOLES:
-        degree += length
-    if (mass != mass) | (tl.abs(mass) == float("inf")):
-        tl.atomic_max(wrong, 1)
+            edges += tl.load(support + holes[:, None] + e, mask=mask, other=0).to(tl.float32)
+    mass = tl.sum(total, 1)
+    degree = length.to(tl.float32)
+    if HOLES:
+        degree = tl.sum(edges, 1)
+    flag_if_wrong(mass, wrong)
     mass += pseudocount
-    learns = (mass >= least) & (mass < float("inf")) & (tl.load(trainable + row) != 0)
-    safe = tl.where(learns, mass, 1.0)
-    prior = pseudocount / degree
-    for e0 in range(0, length, BE):
-        e = e0 + tl.arange(0, BE)
-        old = tl.load(weights + at + e, mask=e < length, other=0.0)
-        flow = tl.load(flows + e, mask=e < length, other=0.0)
-        new = (1.0 - step) * old + step * ((flow + prior) / safe)
+    learns &= (mass >= least) & (mass < float("inf"))
+    share = step / tl.where(learns, mass, 1.0)
+    prior = pseudocount / tl.maximum(degree, 1.0)
+    for e0 in range(0, longest, BE):
+        e = (e0 + k)[None, :]
+        mask = e < length[:, None]
+        old = tl.load(weights + at[:, None] + e, mask=mask, other=0.0)
+        flow = tl.load(flows + (at - BASE)[:, None] + e, mask=mask, other=0.0)
+        new = (1.0 - step) * old + share[:, None] * (flow + prior[:, None])
         if HOLES:
-            new = tl.where(tl.load(holes + e, mask=e < length, other=0) != 0, new, 0.0)
-        new = tl.where(learns, new, old)
-        tl.store(out + at + e, new, mask=e < length)
+            new = tl.where(tl.load(support + holes[:, None] + e, mask=mask, other=0) != 0, new, 0.0)
+        new = tl.where(learns[:, None], new, old)
+        tl.store(out + at[:, None] + e, new, mask=mask)
         if ROUND:
-            tl.store(rounded + at + e, new.to(rounded.dtype.element_ty), mask=e < length)
+            tl.store(rounded + short[:, None] + e, new.to(rounded.dtype.element_ty), mask=mask)
 
 
 @triton.jit

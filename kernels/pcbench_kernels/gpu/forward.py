@@ -6,19 +6,14 @@ import triton
 import triton.language as tl
 
 from .elements import (
-    all_factors,
     column_of,
     follow,
     four_factors,
     log_factors,
     log_leaves,
     log_of,
-    only_if,
-    only_seen,
-    rise_of,
     take,
     term_of,
-    two_factors,
     weight_rows,
     within,
 )
@@ -204,125 +199,6 @@ def narrow_sum_forward(
 
 
 @triton.jit
-def many_sum_forward(
-    values,
-    scales,
-    elements,
-    weights,
-    lookup,
-    codes,
-    term_start,
-    term_units,
-    slots,
-    factors,
-    units,
-    weights_at,
-    nodes_at,
-    units_at,
-    elements_at,
-    seen,
-    suspect,
-    B,
-    NODES,
-    WIDTH,
-    least,
-    BN: tl.constexpr,
-    BM: tl.constexpr,
-    BK: tl.constexpr,
-    USES: tl.constexpr,
-    FACTORS: tl.constexpr,
-    PARTS: tl.constexpr,
-    PRECISION: tl.constexpr,
-    HOLES: tl.constexpr,
-    FULL: tl.constexpr,
-    ALIGNED: tl.constexpr,
-    EARLY: tl.constexpr,
-):
-    """The same for blocks of several terms, which meet at the highest of their scales so far, in float64.
-
-    ``FULL``: nodes and elements of a term fill their tiles. ``HOLES``: a node sees some of the terms only, and its sum is
-    relative to the highest of those; ``top`` lies between.
-    """
-    if FULL:
-        NODES = BM
-        WIDTH = BK
-    blocks = tl.cdiv(B, BN)
-    g = (tl.program_id(0) // blocks).to(tl.int64)
-    b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
-    n = tl.arange(0, BM)
-    k = tl.arange(0, BK)
-    b_in = b < B
-    n_in = n < NODES
-    k_in = k < WIDTH
-    mask = within(b_in, k_in, FULL)
-    ROW = WIDTH * PARTS
-    t0 = tl.load(term_start + g)
-    t1 = tl.load(term_start + g + 1)
-    w = weights + weight_rows(weights_at, g, ALIGNED)
-    element = tl.load(elements_at + g) * B
-    node = tl.load(nodes_at + g)
-    unit = tl.load(units_at + g)
-    own = tl.load(term_units + t0) * B  # the scales of a block's terms follow each other
-    stride = ((t1 - t0) * WIDTH).to(tl.int32)
-    corner = n[:, None] * stride + k[None, :]
-    place = b[:, None] * stride + k[None, :]
-    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, t0 // PARTS, FACTORS)
-    tile = take(w + corner, n_in[:, None] & k_in[None, :], FULL)
-    leaves = log_leaves(lookup, codes, slots, t0 // PARTS, True, b, k, mask, B, ROW, BN, BK, USES)
-    follow(EARLY)
-    v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, k, mask, B, ROW, FACTORS)
-    n2_now, u2_now, n3_now, u3_now = n2, u2, n3, u3
-    n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t0 + 1, t1 - 1) // PARTS, FACTORS)
-    sums = tl.zeros((BN, BM), tl.float32)
-    height = tl.full((BN,), -1e300, tl.float64)
-    if HOLES:
-        top = tl.full((BN, BM), -1e30, tl.float32)
-    for t in range(t0, t1):
-        v, shift = all_factors(
-            v0, s0, v1, s1, values, scales, factors, units, t // PARTS, n2_now, u2_now, n3_now, u3_now,
-            b, column_of(t, k, WIDTH, PARTS), mask, B, ROW, FACTORS,
-        )  # fmt: skip
-        v += leaves
-        weight = tile
-        # The next term is under way while this one is multiplied.
-        after = tl.minimum(t + 1, t1 - 1)
-        column = column_of(after, k, WIDTH, PARTS)
-        more = mask & only_if(t < after, b, B)[:, None]
-        v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, column, more, B, ROW, FACTORS)
-        n2_now, u2_now, n3_now, u3_now = n2, u2, n3, u3
-        tile = take(w + (after - t0) * WIDTH + corner, n_in[:, None] & k_in[None, :], FULL)
-        leaves = log_leaves(lookup, codes, slots, after // PARTS, t < after, b, column, mask, B, ROW, BN, BK, USES)
-        n0, u0, n1, u1, n2, u2, n3, u3 = four_factors(factors, units, tl.minimum(t + 2, t1 - 1) // PARTS, FACTORS)
-        peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
-        x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0)
-        scale = shift + peak.to(tl.float64)
-        tl.store(scales + own + (t - t0) * B + b, scale, mask=b_in)
-        tl.store(elements + element + (t - t0) * WIDTH + place, x.to(elements.dtype.element_ty), mask=mask)
-        higher = tl.maximum(height, scale)
-        fall = (height - higher).to(tl.float32)[:, None]
-        rise = (scale - higher).to(tl.float32)[:, None]
-        if HOLES:
-            before = tl.maximum(top + fall, -1e30)
-            rise = only_seen(seen, t, n, n_in, NODES, rise)
-            top = tl.maximum(before, rise)
-            part = tl.dot(x.to(elements.dtype.element_ty), tl.trans(weight), input_precision=PRECISION)
-            sums = sums * tl.exp(before - top) + part * tl.exp(rise - top)
-        else:  # elements rise where they are: what is added up would have to be handed to other threads
-            x = (x * tl.exp(rise)).to(elements.dtype.element_ty)
-            sums = sums * tl.exp(fall) + tl.dot(x, tl.trans(weight), input_precision=PRECISION)
-        height = higher
-    tl.store(scales + unit * B + b, height, mask=b_in)
-    log = log_of(sums)
-    if HOLES:
-        log += top
-    log = log.to(values.dtype.element_ty)
-    tl.store(values + node * B + (b[:, None] * NODES + n[None, :]), log, mask=within(b_in, n_in, FULL))
-    worst = tl.min(tl.min(tl.where(b_in[:, None] & n_in[None, :], sums, 1.0), 1), 0)
-    if worst < least:
-        tl.atomic_max(suspect, 1)
-
-
-@triton.jit
 def term_product(
     x, w, stride, b, b_in, n, n_in, WIDTH,
     BN: tl.constexpr, BM: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr, FULL: tl.constexpr,
@@ -380,7 +256,9 @@ def wide_sum_forward(
 ):
     """The same from elements in memory, of any number of terms.
 
-    ``FULL``: nodes and elements fill their tiles. ``ONE``: the elements of a term are one tile.
+    Terms meet at the highest of their scales, in float64. ``HOLES``: a node sees some of the terms only, and its sum is
+    relative to the highest of those; ``top`` lies between. ``FULL``: nodes and elements fill their tiles. ``ONE``: the
+    elements of a term are one tile.
     """
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
@@ -402,19 +280,16 @@ def wide_sum_forward(
         total = tl.zeros((BN, BM), tl.float32)
         own = scales + tl.load(term_units + t0) * B  # the scales of a block's terms follow each other
         peak = highest(own, (t1 - t0).to(tl.int32), b, b_in, B, BN)
-    if HOLES:
-        top = tl.full((BN, BM), -1e30, tl.float32)
-        for t in range(t0, t1):
-            top = tl.maximum(top, only_seen(seen, t, n, n_in, NODES, rise_of(scales, term_units, t, peak, b, b_in, B)))
-    if MANY:
         k = tl.arange(0, BK)
         scale = tl.load(own + b, mask=b_in, other=0.0)
+        if HOLES:
+            top = tl.full((BN, BM), -1e30, tl.float32)
+            sees = tl.load(seen + t0 * NODES + n, mask=n_in, other=0)
         for t in range(t0, t1):
             at = ((t - t0) * WIDTH).to(tl.int32)
             rise = (scale - peak).to(tl.float32)[:, None]
-            scale = tl.load(own + (tl.minimum(t + 1, t1 - 1) - t0) * B + b, mask=b_in, other=0.0)  # of the next one
-            if HOLES:
-                rise = only_seen(seen, t, n, n_in, NODES, rise) - top
+            after = tl.minimum(t + 1, t1 - 1)
+            scale = tl.load(own + (after - t0) * B + b, mask=b_in, other=0.0)
             if ONE:  # no loop within the loop: so the tiles of the next terms are loaded ahead
                 k_in = k < WIDTH
                 left = tl.load(x + b[:, None] * stride + (at + k)[None, :], mask=within(b_in, k_in, FULL), other=0.0)
@@ -422,7 +297,14 @@ def wide_sum_forward(
                 part = tl.dot(left, tl.trans(right), input_precision=PRECISION)
             else:
                 part = term_product(x + at, w + at, stride, b, b_in, n, n_in, WIDTH, BN, BM, BK, PRECISION, FULL)
-            total += part * tl.exp(rise)
+            if HOLES:
+                rise = tl.where((sees != 0)[None, :], rise, float("-inf"))
+                sees = tl.load(seen + after * NODES + n, mask=n_in, other=0)
+                higher = tl.maximum(top, rise)
+                total = total * tl.exp(top - higher) + part * tl.exp(rise - higher)
+                top = higher
+            else:
+                total += part * tl.exp(rise)
     else:
         total = term_product(x, w, stride, b, b_in, n, n_in, WIDTH, BN, BM, BK, PRECISION, FULL)
     mask = within(b_in, n_in, FULL)

@@ -21,8 +21,8 @@ SORTED = 2048
 PART, LEAST_PART = 1024, 128
 #: Samples of a category that are no reason to give it a program of its own.
 FEW = 16
-#: Flows that a program adds up at once, and parameters that it updates.
-MASS_CELLS, LEAF_CELLS = 4096, 2048
+#: Flows that a program adds up at once, and parameters that it updates; programs that keep a GPU busy with adding.
+MASS_CELLS, LEAF_CELLS, MASS_FILL = 4096, 2048, 12 * FILL
 #: Most sums of a node's flows that every program of the update adds up again.
 FEW_PARTS = 8
 
@@ -56,7 +56,7 @@ def parts_of(leaves: FusedLeaves, size: int) -> int:
     if leaves.shared:
         return 1
     samples = leaves.most * size
-    wanted = FILL // (leaves.runs * -(-leaves.nodes // 256))
+    wanted = MASS_FILL // (leaves.runs * -(-leaves.nodes // 256))
     return max(-(-samples // PART), min(wanted, -(-samples // LEAST_PART)))
 
 

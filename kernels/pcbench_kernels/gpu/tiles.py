@@ -29,7 +29,7 @@ PRECISIONS: dict[str, str] = {"fast": "tf32", "exact": "tf32x3"}
 #: Precision → kernel → its tile; found by a sweep (tests/bench/gpu_speed.py --sweep).
 TILES: dict[str, dict[str, Tile]] = {
     "fast": {
-        "wide forward": Tile(64, 128, 64, 4, 4),
+        "wide forward": Tile(64, 128, 64, 4, 3),
         "wide flow": Tile(64, 128, 64, 4, 4),
         "edges": Tile(128, 128, 64, 8, 4),
         "edge em": Tile(128, 512, 64, 16, 3),
@@ -48,6 +48,8 @@ WEIGHT_ROWS, ELEMENTS = 64, 8192
 LARGE_BLOCK, LARGE_LAUNCH = 1 << 16, 1 << 28
 #: Length of a row of a narrow kernel's tile of weights → most registers of a thread, so that programs share a multiprocessor.
 REGISTERS = {64: 64, 256: 128}
+#: Most registers of a thread that multiplies elements in memory: three programs share a multiprocessor.
+WIDE_REGISTERS = 168
 #: Accumulators of a tile that counts and updates whole rows of weights, and how many more where groups of warps multiply; and
 #: the longest row for which it loads all samples at once.
 EDGE_CELLS, EDGE_GROUPS, EDGE_ROW = 16384, 2, 256
@@ -124,20 +126,13 @@ def on_chip(p: Pass, layer: FusedLayer) -> bool:
     """Whether the elements of a launch's blocks, and ratios on the way down, stay in the programs that make them."""
     weights = layer.nodes * layer.width
     large = weights >= LARGE_BLOCK and layer.terms * weights * p.size >= LARGE_LAUNCH
-    return layer.narrow and not large
+    return layer.narrow and not layer.many and not large
 
 
 def limited(p: Pass, row: int, lavish: bool) -> dict[str, int]:
     """Options of a narrow launch: a limit on registers, unless many are needed (``lavish``, or tiles of float32)."""
     limit = next((registers for longest, registers in REGISTERS.items() if row <= longest), None)
     return {} if limit is None or lavish or p.precision == "exact" else {"maxnreg": limit}
-
-
-def many_at_once(p: Pass, cells: int, holes: bool) -> dict[str, int]:
-    """Warps of a launch of many terms. Heights of nodes take registers, but two programs are to share a multiprocessor."""
-    several = warps(cells)
-    limit = {"maxnreg": 128} if holes and several == 8 and p.precision == "fast" else {}
-    return {"num_warps": several, **limit}
 
 
 def early(p: Pass) -> dict[str, bool]:
@@ -157,9 +152,14 @@ def _capability(device: torch.device) -> tuple[int, int]:
     return torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
 
 
-def edge_groups(device: torch.device) -> int:
-    """Times :data:`EDGE_CELLS` that a tile may have: Hopper's groups of warps keep no operands in registers."""
-    return EDGE_GROUPS if _capability(device)[0] == 9 else 1
+def by_groups(device: torch.device) -> bool:
+    """Whether groups of warps multiply, which keep no operands in registers: tiles may be larger, or limited."""
+    return _capability(device)[0] == 9
+
+
+def edge_cells(device: torch.device) -> int:
+    """Most accumulators of a tile that counts and updates whole rows of weights."""
+    return EDGE_CELLS * (EDGE_GROUPS if by_groups(device) else 1)
 
 
 @cache
@@ -167,7 +167,7 @@ def _shared_memory(device: torch.device) -> int:
     """Bytes of shared memory that a program may ask for."""
     if device.type != "cuda":
         return 227 << 10
-    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
+    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)  # type: ignore[attr-defined]
 
 
 def stages(p: Pass, rows: int, columns: int, inner: int, most: int) -> int:

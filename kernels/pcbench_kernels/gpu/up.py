@@ -6,7 +6,7 @@ import triton
 from torch import Tensor
 
 from ..fused import FusedLayer
-from .forward import many_sum_forward, narrow_sum_forward, product_forward, wide_sum_forward
+from .forward import narrow_sum_forward, product_forward, wide_sum_forward
 from .launching import launch
 from .tiles import (
     ELEMENTS,
@@ -15,10 +15,11 @@ from .tiles import (
     PRECISIONS,
     TILES,
     WEIGHT_ROWS,
+    WIDE_REGISTERS,
     Pass,
+    by_groups,
     early,
     limited,
-    many_at_once,
     on_chip,
     power,
     rows_of_samples,
@@ -33,7 +34,7 @@ from .turn import root_values, tell_flags
 def value_of(p: Pass, layer: FusedLayer) -> None:
     """Values and scales of one launch's blocks."""
     if layer.is_sum and on_chip(p, layer):
-        (_many_forward if layer.many else _narrow_forward)(p, layer)
+        _narrow_forward(p, layer)
         return
     _products(p, layer)
     if layer.is_sum:
@@ -157,43 +158,10 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
     )
 
 
-def _many_forward(p: Pass, layer: FusedLayer) -> None:
-    inner, nodes = side(layer.width, 512), side(layer.nodes, 512)
-    rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // inner))
-    launch(many_sum_forward, (layer.groups * triton.cdiv(p.size, rows),))(
-        p.values,
-        p.scales,
-        p.elements,
-        p.operands,
-        *_leaves(p, layer),
-        layer.term_start,
-        layer.term_units,
-        *_terms(layer),
-        *_places(layer),
-        layer.seen,
-        p.suspect,
-        p.size,
-        layer.nodes,
-        layer.width,
-        LEAST,
-        BN=rows,
-        BM=nodes,
-        BK=inner,
-        **counts_of(layer),
-        PARTS=layer.parts,
-        PRECISION=PRECISIONS[p.precision],
-        HOLES=layer.holes,
-        FULL=(layer.nodes, layer.width) == (nodes, inner),
-        ALIGNED=layer.aligned,
-        num_stages=1,
-        **many_at_once(p, rows * max(inner, nodes), layer.holes),
-        **early(p),
-    )
-
-
 def _wide_forward(p: Pass, layer: FusedLayer) -> None:
     most = TILES[p.precision]["wide forward"]
     rows, nodes, inner = side(p.size, most.rows), side(layer.nodes, most.columns), side(layer.width, most.inner)
+    ahead = most.stages if layer.many else min(most.stages, triton.cdiv(layer.width, inner))
     launch(wide_sum_forward, (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, nodes)))(
         p.values,
         p.scales,
@@ -218,6 +186,7 @@ def _wide_forward(p: Pass, layer: FusedLayer) -> None:
         FULL=layer.nodes % nodes == 0 and layer.width % inner == 0,
         ALIGNED=layer.aligned,
         num_warps=most.warps,
-        num_stages=stages(p, rows, nodes, inner, most.stages if layer.many else min(most.stages, triton.cdiv(layer.width, inner))),
+        **({"maxnreg": WIDE_REGISTERS} if p.precision == "fast" and not layer.many and by_groups(p.values.device) else {}),
+        num_stages=stages(p, rows, nodes, inner, ahead),
         **early(p),
     )

@@ -8,15 +8,17 @@ from torch import Tensor
 from ..fused import FusedEdges, FusedRows
 from .em import categorical_em, edge_em, sum_em, take_over
 from .launching import launch
-from .tiles import EDGE_CELLS, EDGE_ROW, PRECISIONS, TILES, Pass, Update, edge_groups, power, side, stages, warps
+from .tiles import EDGE_CELLS, EDGE_ROW, PRECISIONS, TILES, Pass, Update, edge_cells, power, side, stages, warps
+
+#: Weights that a program updates from counts in memory at once, and most of them of one node.
+ROW_CELLS, ROW = 1024, 256
 
 
 def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None, update: Update) -> None:
     """Counts and updates weights whose rows fit into a tile (``edges.learns``)."""
     most = TILES[p.precision]["edge em"]
     cols = side(edges.width, most.columns)
-    large = edge_groups(p.weights.device) * EDGE_CELLS
-    nodes = side(edges.nodes, min(most.rows, large // cols))
+    nodes = side(edges.nodes, min(most.rows, edge_cells(p.weights.device) // cols))
     pair, inner = cols >= 128, side(p.size, most.inner if cols <= EDGE_ROW else most.inner // 2)
     launch(edge_em, (edges.runs, triton.cdiv(edges.nodes, nodes)))(
         p.ratios,
@@ -45,7 +47,8 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
         PRECISION=PRECISIONS[p.precision],
         ROUND=rounded is not None,
         ALIGNED=edges.aligned,
-        FULL=edges.nodes % nodes == 0 and edges.width == cols,
+        FULL=edges.nodes % nodes == 0 and edges.width == cols >= 32,
+        FETCH=p.weights.is_cuda,
         num_warps=most.warps if nodes * cols > EDGE_CELLS else warps(nodes * cols // 4),
         num_stages=stages(p, nodes, cols, inner, most.stages),
     )
@@ -58,8 +61,9 @@ def maximise_sums(
 
     ``counts``: flat, the first of them that of weight ``base``.
     """
-    block = min(4096, triton.next_power_of_2(rows.longest))
-    launch(sum_em, (len(rows.at),))(
+    cols = side(rows.longest, ROW)
+    several = max(1, ROW_CELLS // cols)
+    launch(sum_em, (triton.cdiv(len(rows.at), several),))(
         weights,
         counts,
         rows.at,
@@ -72,12 +76,14 @@ def maximise_sums(
         update.wrong,
         update.hold,
         update.rates,
+        len(rows.at),
         base,
         update.least,
         HOLES=rows.support is not None,
         ROUND=rounded is not None,
-        BE=block,
-        num_warps=1 if block <= 256 else 4,
+        BR=several,
+        BE=cols,
+        ALIGNED=rows.aligned and base % 16 == 0,
     )
 
 
