@@ -86,8 +86,10 @@ class FusedEdges:
         weights_at: ``[entries]``, first weight of the term.
         shared: whether several runs add to the same weights.
         aligned: whether all weights start at multiples of 16.
-        learns: whether a run holds all that a step needs to know of its weights: one term a block, no holes.
+        learns: whether a run holds all that a step needs to know of its weights: one term a block.
         trainable: ``[runs]`` int32.
+        support: flat booleans, which weights of those that learn are there, those of a run from ``support_at`` (``[runs]``) on;
+            ``None``: all are.
     """
 
     nodes: int
@@ -103,6 +105,8 @@ class FusedEdges:
     aligned: bool
     learns: bool
     trainable: Tensor
+    support: Tensor | None
+    support_at: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -132,7 +132,8 @@ def fuse(
     alike: dict[Hashable, list[FusedBlock]] = {}
     for block in blocks:
         if block.is_sum:
-            alike.setdefault((block.nodes, block.width, block.table in late), []).append(block)
+            holes = sum_tables[block.table].choice.kernel.support() is not None
+            alike.setdefault((block.nodes, block.width, block.table in late, holes), []).append(block)
     make = Tables(device, launches)
     edges = tuple(make.edges(found, sum_tables, found[0].table not in late) for found in alike.values())
     leaves = tuple(make.leaves(t, leaf, isinstance(leaf.distribution, Categorical)) for t, leaf in enumerate(leaf_tables))
@@ -163,7 +164,7 @@ def fuse(
 
 def _late(blocks: list[FusedBlock], tables: tuple[SumTable, ...]) -> set[int]:
     """Tables whose weights are updated once all counts are there, and not by the launch that counts them."""
-    late = {t for t, table in enumerate(tables) if table.choice.kernel.support() is not None}
+    late: set[int] = set()
     uses: dict[int, int] = {}
     for block in blocks:
         if block.is_sum:

@@ -121,6 +121,7 @@ class Tables:
             lambda e: e[0].weights + e[1] * e[0].width,
         )
         trains = [_trains(tables[run[0][0].table], run[0][0].parameter) for run in runs]
+        support, support_at = self._support([run[0][0].table for run in runs], tables) if learns else (None, None)
         return FusedEdges(
             nodes=first.nodes,
             width=first.width,
@@ -135,7 +136,18 @@ class Tables:
             aligned=_aligned(blocks),
             learns=learns,
             trainable=self._tensor(trains).to(torch.int32),
+            support=support,
+            support_at=support_at,
         )
+
+    def _support(self, which: list[int], tables: tuple[SumTable, ...]) -> tuple[Tensor | None, Tensor | None]:
+        """Which weights of some tables are there, flat, and where each one's begin; ``None``: all are."""
+        found, starts, held = [], dict[int, int](), 0
+        for t in dict.fromkeys(which):
+            if (holes := tables[t].choice.kernel.support()) is not None:
+                found.append(holes.flatten().cpu())
+                starts[t], held = held, held + holes.numel()
+        return (torch.cat(found).to(self._device), self._tensor([starts[t] for t in which])) if found else (None, None)
 
     def leaves(self, t: int, table: LeafTable, learns: bool) -> FusedLeaves:
         """All slots of a leaf table, and those of one parameter set beside each other."""

@@ -15,7 +15,9 @@ import torch
 
 import pcbench
 from pcbench import Circuit, Variables, structures
+from pcbench.bench import cases
 from pcbench.compile.fuse import Fused, fuse
+from pcbench.compile.group import WASTE
 from pcbench_kernels.gpu import Draws, Samples, Trees, Update, computed, down, leafwise, mixtures, topdown, trees, up, update
 from pcbench_kernels.gpu.recorded import Launch, recording, stand_in
 
@@ -24,6 +26,7 @@ BATCH = 512
 CIRCUITS: dict[str, Circuit] = {
     "hclt": structures.hclt(latents=256, variables=Variables.finite(4, 256), tree=[-1, 0, 1, 2]),
     "pd": structures.poon_domingos(64, (4, 4), split_interval=1, max_splits=4, variables=Variables.finite(16, 16)),
+    "sparse": cases.sparse_tree(256),
     "hmm": structures.hmm(latents=1024, variables=Variables.finite(3, 512)),
     "normal": structures.hclt(latents=256, variables=Variables.real(4), tree=[-1, 0, 1, 2]),
 }
@@ -35,7 +38,7 @@ SHARED = structures.rat(latents=32, depth=1, repetitions=6, variables=Variables.
 
 def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
     """What a step of training launches, posteriors, samples with evidence and without, best trees, and a maximum."""
-    with recording(capability) as found:
+    with recording(capability) as found, patch.dict(WASTE, cpu=WASTE["cuda"]):  # kernels are chosen as for a GPU
         program = pcbench.compile(circuit)
         tables = (program.layers, program.sum_tables, program.leaf_tables)
         plan = fuse(*tables, program.num_units, precision, program.device, len(circuit.variables))

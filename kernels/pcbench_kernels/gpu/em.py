@@ -42,6 +42,8 @@ def edge_em(
     offsets,
     strides,
     trainable,
+    support,
+    support_at,
     rates,
     wrong,
     hold,
@@ -57,12 +59,14 @@ def edge_em(
     ROUND: tl.constexpr,
     ALIGNED: tl.constexpr,
     FULL: tl.constexpr,
+    HOLES: tl.constexpr,
     FETCH: tl.constexpr,
 ):
     """Counts and updates the weights of some nodes of a run, whose rows fit into a tile, or a ``PAIR``: counts never leave
     its registers. ``FULL``: they fill their tiles, which leaves room for a second program.
 
-    ``(1−η)·w + η·(flow + α/E) / (Σ flow + α)``. ``ROUND``: also writes what the next step's matrix products read.
+    ``(1−η)·w + η·(flow + α/E) / (Σ flow + α)``, where ``E`` weights are there; ``HOLES``: not all. ``ROUND``: also writes what
+    the next step's matrix products read.
     """
     if tl.load(hold) != 0:
         return
@@ -98,23 +102,37 @@ def edge_em(
     mass += pseudocount
     learns = (mass >= least) & (mass < float("inf")) & (tl.load(trainable + run) != 0)
     share = step / tl.where(learns, mass, 1.0)
-    prior = pseudocount / WIDTH
+    prior = tl.zeros((BM,), tl.float32) + pseudocount / WIDTH
+    holes = support
+    if HOLES:
+        holes += alike(support_at, run, ALIGNED)
+        degree = tl.sum(take(holes + where, mask, FULL).to(tl.float32), 1)
+        if PAIR:
+            degree += tl.sum(take(holes + BE + where, second, FULL).to(tl.float32), 1)
+        prior = pseudocount / tl.maximum(degree, 1.0)
     short = rounded
     if ROUND:
         short += alike(weights_at, first, ALIGNED)
-    store_weights(weights + start, out + start, short, where, mask, flow, learns, step, share, prior, ROUND, FULL)
+    store_weights(weights + start, out + start, short, holes, where, mask, flow, learns, step, share, prior, ROUND, FULL, HOLES)
     if PAIR:
         at = start + BE
-        store_weights(weights + at, out + at, short + BE, where, second, more, learns, step, share, prior, ROUND, FULL)
+        if HOLES:
+            holes += BE
+        store_weights(
+            weights + at, out + at, short + BE, holes, where, second, more, learns, step, share, prior, ROUND, FULL, HOLES
+        )
 
 
 @triton.jit
 def store_weights(
-    weights, out, rounded, where, mask, flow, learns, step, share, prior, ROUND: tl.constexpr, FULL: tl.constexpr
+    weights, out, rounded, holes, where, mask, flow, learns, step, share, prior,
+    ROUND: tl.constexpr, FULL: tl.constexpr, HOLES: tl.constexpr,
 ):  # fmt: skip
     """New weights of a tile. The old ones are read once more: to keep them would take the registers of a second program."""
     old = take(weights + where, mask, FULL)
-    new = (1.0 - step) * old + share[:, None] * (flow + prior)
+    new = (1.0 - step) * old + share[:, None] * (flow + prior[:, None])
+    if HOLES:
+        new = tl.where(take(holes + where, mask, FULL) != 0, new, 0.0)
     new = tl.where(learns[:, None], new, old)
     put(out + where, new, mask, FULL)
     if ROUND:
