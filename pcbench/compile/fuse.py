@@ -169,7 +169,8 @@ def _late(blocks: list[FusedBlock], tables: tuple[SumTable, ...]) -> set[int]:
     for block in blocks:
         if block.is_sum:
             uses[block.weights] = uses.get(block.weights, 0) + 1
-            if block.many or block.width > EPILOGUE or uses[block.weights] > FEW_USES:
+            most = EPILOGUE if tables[block.table].choice.kernel.support() is None else EPILOGUE // 2  # holes take registers
+            if block.many or block.width > most or uses[block.weights] > FEW_USES:
                 late.add(block.table)
     return late
 

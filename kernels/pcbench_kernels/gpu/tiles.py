@@ -43,6 +43,8 @@ TILES: dict[str, dict[str, Tile]] = {
 }
 #: Rows of a narrow kernel's tile of weights (what one instruction of a group of warps takes), numbers of its tile of elements.
 WEIGHT_ROWS, ELEMENTS = 64, 8192
+#: Elements that a program of a product computes at once.
+PRODUCT_CELLS = 4096
 #: A program that keeps elements on the chip reads all weights of a block for its few samples. Elements of blocks with so many
 #: weights, in launches with so many multiplications, had better pass through memory.
 LARGE_BLOCK, LARGE_LAUNCH = 1 << 16, 1 << 28

@@ -13,6 +13,7 @@ from .tiles import (
     FILL,
     LEAST,
     PRECISIONS,
+    PRODUCT_CELLS,
     TILES,
     WEIGHT_ROWS,
     WIDE_REGISTERS,
@@ -97,7 +98,7 @@ def _places(layer: FusedLayer) -> tuple[Tensor, ...]:
 def _products(p: Pass, layer: FusedLayer) -> None:
     cols = min(power(layer.width), 4096)
     # Few terms are cut into more programs, down to a sample each: all of the chip has to be busy.
-    rows = min(max(1, 4096 // cols), power(layer.terms * p.size // FILL + 1))
+    rows = min(max(1, PRODUCT_CELLS // cols), power(layer.terms * p.size // FILL + 1))
     launch(product_forward, (layer.terms * triton.cdiv(p.size, rows),))(
         p.values,
         p.scales,
