@@ -106,15 +106,18 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
     fresh = statistics.rows == 0
     samples = samples_of(up)
 
+    def count() -> None:
+        for edges in fused.edges:
+            count_edges(p, edges, statistics.flat, 0, fresh)
+
     def work() -> None:
         if fresh:
             for table in fused.shared:  # the others are written
                 statistics.weights[table].zero_()
         with beside(up.program.device, lambda: sort_all(up, samples)):
             flow_down(up)
-            for edges in fused.edges:
-                count_edges(p, edges, statistics.flat, 0, fresh)
-        count_leaves(up, samples, statistics, fresh)
+        with beside(up.program.device, count):
+            count_leaves(up, samples, statistics, fresh)
 
     run(up, ("down", fresh, up.batch.kind), work, statistics.flat, *statistics.leaves)
     for t in up.batch.hard:

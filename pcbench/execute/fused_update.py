@@ -65,7 +65,7 @@ class FusedStep:
         """All of it; with ``stamps``, which mark the ends of its parts, in as many graphs as parts."""
         set_rates(self._update, self.up.workspace, step, pseudocount)
         if stamps is None:
-            self._run("step", lambda: self._sorted(self._climb, self._flow, self._learn_edges, then=self._learn_leaves))
+            self._run("step", self._step)
             return
         self._run("forward", lambda: self._sorted(self._climb))
         stamps.mark("forward")
@@ -83,13 +83,16 @@ class FusedStep:
     def _run(self, what: str, work: Callable[[], None]) -> None:
         self.up.workspace.graphs.run((self._number, what), work, self.up.program.device)
 
-    def _sorted(self, *works: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
-        """``works`` from the data on, while samples are sorted; ``then`` what needs them in order."""
+    def _step(self) -> None:
+        self._sorted(self._climb, self._flow)
+        self._learn()
+
+    def _sorted(self, *works: Callable[[], None]) -> None:
+        """``works`` from the data on, while samples are sorted."""
         begin(self.up)
         with beside(self.up.program.device, lambda: sort_all(self.up, self._samples)):
             for work in works:
                 work()
-        then()
 
     def _climb(self) -> None:
         climb(self.up, hold=self._in_place)
@@ -98,8 +101,10 @@ class FusedStep:
         flow_down(self.up)
 
     def _learn(self) -> None:
-        self._learn_edges()
-        self._learn_leaves()
+        """Sums and leaves beside each other: they share no more than the flows that they read."""
+        with beside(self.up.program.device, self._learn_edges):
+            learn_leaves(self.up, self._samples, self._new, self._update)
+        report_flags(self.up)
 
     def _learn_edges(self) -> None:
         """Counts are kept only for weights that no launch updates while it counts."""
@@ -118,10 +123,6 @@ class FusedStep:
                 count_edges(p, edges, counts, base, True)
         for rows in fused.late_rows:
             maximise_sums(p.weights, counts, base, rows, new.flat, rounded, self._update)
-
-    def _learn_leaves(self) -> None:
-        learn_leaves(self.up, self._samples, self._new, self._update)
-        report_flags(self.up)
 
 
 def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> FusedStep:

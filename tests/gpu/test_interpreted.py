@@ -40,12 +40,21 @@ from pcbench_kernels.gpu import computed, leafwise, tiles, topdown, up
 from ..conformance.cases import retied
 
 
-def mixture(edges: Sparse | BlockSparse) -> Circuit:
+def mixture(edges: Sparse | BlockSparse, nodes: int = 8) -> Circuit:
     """A mixture of two products of sums with the given edges."""
     variables = Variables.finite(4, 3)
-    leaves = [InputBlock(v, Categorical(3), 8) for v in variables]
-    halves = [SumBlock([ProductBlock(leaves[i : i + 2])], 8, edges) for i in (0, 2)]
+    leaves = [InputBlock(v, Categorical(3), nodes) for v in variables]
+    halves = [SumBlock([ProductBlock(leaves[i : i + 2])], nodes, edges) for i in (0, 2)]
     return Circuit(SumBlock([ProductBlock(halves)]), variables)
+
+
+def scattered(nodes: int, degree: int) -> Sparse:
+    """Edges of each node at random, so that no part of the elements is seen as a whole or not at all; one node has one more."""
+    generator = torch.Generator().manual_seed(0)
+    cols = torch.rand(nodes, nodes, generator=generator).topk(degree).indices
+    more = min(set(range(nodes)) - set(cols[-1].tolist()))
+    rows = torch.arange(nodes).repeat_interleave(degree)
+    return Sparse(torch.cat([rows, torch.tensor([nodes - 1])]), torch.cat([cols.flatten(), torch.tensor([more])]))
 
 
 def mixed() -> Circuit:
@@ -75,6 +84,7 @@ CIRCUITS: dict[str, Circuit] = {
     "normal, tied": retied(structures.hmm(latents=3, variables=Variables.real(4), homogeneous=False), True)[0],
     "mixed": mixed(),
     "sparse": mixture(Sparse(torch.arange(8).repeat_interleave(2), torch.arange(16) % 8)),
+    "sparse, scattered": mixture(scattered(20, 6), 20),
     "blocks": mixture(BlockSparse(4, torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1]))),
 }
 #: Those whose large siblings do not keep their elements on the chip.

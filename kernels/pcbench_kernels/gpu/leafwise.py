@@ -18,7 +18,7 @@ from .tiles import FILL, Pass, Update, power
 #: Most samples of a parameter set that one program sorts.
 SORTED = 2048
 #: Samples whose flows one program adds up: at most, and at least where that keeps more of the chip busy.
-PART, LEAST_PART = 1024, 128
+PART, LEAST_PART = 1024, 32
 #: Samples of a category that are no reason to give it a program of its own.
 FEW = 16
 #: Flows that a program adds up at once, and parameters that it updates; programs that keep a GPU busy with adding.
