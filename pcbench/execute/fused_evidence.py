@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -59,8 +58,8 @@ class FusedBatch:
 
     def of(self, evidence: Evidence) -> FusedBatch:
         """Other evidence, of the same form and in the same memory."""
-        batch = copy.copy(self)
-        object.__setattr__(batch, "evidence", evidence)
+        batch = object.__new__(FusedBatch)  # dataclasses.replace takes longer than all else that a step does before it launches
+        batch.__dict__.update(self.__dict__, evidence=evidence)
         return batch
 
 

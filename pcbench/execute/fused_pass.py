@@ -41,21 +41,25 @@ class FusedPass:
     @property
     def likelihood(self) -> Tensor:
         """``[B, outputs]``, on the GPU."""
-        return self.report[:-3].view(self.batch.size, -1)
+        return self.report[:-HOLD].view(self.batch.size, -1)
 
     @property
     def flags(self) -> Tensor:
         """``[4]`` int32, on the GPU."""
         return flags(self.workspace, self.program.device)
 
-    def settle(self, host: Tensor | None = None) -> Settled:
-        """Wait for the GPU (or be told what it reports: ``host``). Warns once that mass was lost.
+    def settle(self) -> Settled:
+        """Wait for the GPU, and judge what it reports; see :meth:`judge`."""
+        host = self.report.cpu()
+        return self.judge(host[:-HOLD].view(self.batch.size, -1), host[-HOLD:].tolist())
+
+    def judge(self, likelihood: Tensor, raised: Sequence[float]) -> Settled:
+        """What log-likelihoods ``[B, outputs]`` and flags (0: down) say. Warns once that mass was lost.
 
         Raises:
             DataError: naming the row, the variable and the value that is no category.
         """
-        host = self.report.cpu() if host is None else host
-        suspect, outside, wrong = (bool(f) for f in host[-3:].tolist())
+        suspect, outside, wrong = raised[SUSPECT] != 0, raised[OUTSIDE] != 0, raised[WRONG] != 0
         if outside:
             self.batch.evidence.check(self.program.circuit.variables)
         if suspect and not outside:
@@ -65,9 +69,9 @@ class FusedPass:
                 "a sum lost mass to underflow in the fused passes: a node sees none of the likely elements of its block. "
                 "Such batches go through the exact passes again, which take many times as long; dense sums never need it.",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
-        return Settled(host[:-3].view(self.batch.size, -1), not suspect, wrong)
+        return Settled(likelihood, not suspect, wrong)
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,6 +51,7 @@ class FusedStep:
         self._cuda = program.device.type == "cuda"
         report = torch.empty(length_of_report(program, batch.size), dtype=torch.float64, pin_memory=self._cuda)
         self.up = new_pass(program, old, batch, workspace, downward=True, report=report)
+        self._likelihood, self._raised = self.up.likelihood, report[-HOLD:]
         self._new, self._number = new, next(_numbers)
         self._in_place = old.places == new.places
         self._samples = samples_of(self.up)
@@ -75,10 +76,10 @@ class FusedStep:
         stamps.mark("update")
 
     def settle(self) -> Settled:
-        """Wait for the GPU; see :meth:`FusedPass.settle`."""
+        """Wait for the GPU; see :meth:`FusedPass.judge`."""
         if self._cuda:
             torch.cuda.current_stream(self.up.program.device).synchronize()
-        return self.up.settle(self.up.report.clone())
+        return self.up.judge(self._likelihood.clone(), self._raised.tolist())
 
     def _run(self, what: str, work: Callable[[], None]) -> None:
         self.up.workspace.graphs.run((self._number, what), work, self.up.program.device)
