@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..compile import Program
 from .evidence import Evidence
-from .fused import fused_downward, fused_upward
+from .fused import flow_down, fused_downward, fused_upward, run
 from .fused_evidence import fused_batch
 from .fused_pass import FusedPass
 from .model import Parameters
@@ -44,14 +44,15 @@ def fused_evaluation(program: Program, parameters: Parameters, evidence: Evidenc
     return up if up.settle().exact else None
 
 
-def fused_counts(up: FusedPass, upstream: Tensor) -> tuple[Statistics, Tensor]:
-    """Counts of a batch, and the number ``[]`` (on the GPU) to multiply them with.
+def fused_counts(up: FusedPass, upstream: Tensor, counted: bool) -> tuple[Statistics | None, Tensor]:
+    """Flows of a batch, its counts if they are wanted, and the number ``[]`` (on the GPU) to multiply both with.
 
     They lie in the workspace of the pass, and are overwritten by the next ones there. Nothing is waited for.
 
     Args:
         up: from :func:`fused_evaluation`; its elements are overwritten.
         upstream: ``[B, outputs]``, weight of each root node in each row, of either sign.
+        counted: whether counts are wanted.
     """
     seeds = torch.where(torch.isfinite(up.likelihood), upstream.to(up.program.device).double(), 0.0)
     largest = seeds.abs().amax()
@@ -59,6 +60,9 @@ def fused_counts(up: FusedPass, upstream: Tensor) -> tuple[Statistics, Tensor]:
     # A node below several roots gets the flows of all of them.
     level = 2.0 ** (BITS - (up.program.circuit.num_outputs - 1).bit_length())
     up.buffers.seeds.copy_(seeds * (level / largest))
+    if not counted:
+        run(up, "flow", lambda: flow_down(up))
+        return None, largest / level
     statistics = Statistics.within(up.program, up.workspace)
     fused_downward(up, statistics)
     return statistics, largest / level

@@ -8,8 +8,7 @@ gradient that arrives from above instead of ones, leaves every derivative that i
 - by parameters and values of other leaves: the leaf's flow times the derivative of its log density, by autograd;
 - by soft evidence ``s_c``: ``Σ_n flow_n p_nc / Σ_c s_c p_nc`` over the leaves of the variable.
 
-On a GPU, the fused passes take all of it but gradients by values, and batches that they cannot represent: those need the
-exact ones.
+On a GPU, the fused passes take all of it but batches that they cannot represent: those need the exact ones.
 
 Rows of probability zero have no derivative. They send none: their part of every gradient is zero.
 """
@@ -99,8 +98,7 @@ def differentiable_log_likelihood(
             plain = forward(Model(program, parameters), evidence, space).to(program.device)
         spaces.give_back(space)
         return plain
-    by_values = evidence.values.requires_grad
-    call = _Call(program, parameters, soft, tuple(targets.sums), tuple(targets.leaves), by_values, spaces)
+    call = _Call(program, parameters, soft, tuple(targets.sums), tuple(targets.leaves), spaces)
     out: Tensor = _LogLikelihood.apply(call, evidence.values, evidence.observed, *tensors)  # type: ignore[no-untyped-call]
     return out
 
@@ -114,13 +112,12 @@ class _Call:
     soft: tuple[int, ...]
     sums: tuple[int, ...]
     leaves: tuple[int, ...]
-    by_values: bool
     spaces: Spaces
 
     def evaluate(self, values: Tensor, observed: Tensor | None, soft: Sequence[Tensor]) -> Activations | FusedPass:
         evidence = Evidence(values.detach(), observed, {v: s.detach() for v, s in zip(self.soft, soft, strict=True)})
         space = self.spaces.take()
-        if not self.by_values and (up := fused_evaluation(self.program, self.parameters, evidence, space)) is not None:
+        if (up := fused_evaluation(self.program, self.parameters, evidence, space)) is not None:
             return up
         batch = Batch.of(self.program, evidence)
         return upward(self.program, self.parameters, batch, space, keep_elements=True)
@@ -148,7 +145,7 @@ class _LogLikelihood(torch.autograd.Function):
             if act is None:  # a second backward pass (retain_graph=True): the first one overwrote the elements
                 act = call.evaluate(values, observed, soft)
             if isinstance(act, FusedPass):
-                found = _fused_gradients(call, act, soft, upstream[0], ctx.needs_input_grad)
+                found = _fused_gradients(call, act, values, soft, upstream[0], ctx.needs_input_grad)
             else:
                 found = _gradients(call, act, values, soft, upstream[0], ctx.needs_input_grad)
             call.spaces.give_back(act.workspace)
@@ -175,19 +172,24 @@ class _OnlyOnce(torch.autograd.Function):
 
 
 def _fused_gradients(
-    call: _Call, up: FusedPass, soft: Sequence[Tensor], upstream: Tensor, needed: Sequence[bool]
+    call: _Call, up: FusedPass, values: Tensor, soft: Sequence[Tensor], upstream: Tensor, needed: Sequence[bool]
 ) -> list[Tensor | None]:
-    """The same as :func:`_gradients` of evidence whose values need no gradient."""
+    """The same as :func:`_gradients` after the fused passes."""
     program = call.program
-    statistics, scale = fused_counts(up, upstream)
+    statistics, scale = fused_counts(up, upstream, any(needed[3 + len(soft) :]))
     by_soft = _zeros_of(call, soft, needed)
-    by_leaf = {
-        t: _through_fused_density(up, t) if program.leaf_tables[t].categories is None else statistics.leaves[t][:, :-1]
-        for t in call.leaves
-    }
+    by_values = None
+    if needed[1]:
+        by_values = torch.zeros(values.shape[::-1], dtype=torch.float64, device=program.device)
+    by_leaf: dict[int, Tensor] = {}
+    for t, table in enumerate(program.leaf_tables):
+        if table.categories is None and (statistics is not None or by_values is not None):
+            by_leaf[t] = _through_fused_density(up, t, by_values)
+        elif statistics is not None:
+            by_leaf[t] = statistics.leaves[t][:, :-1]
     for t in up.batch.hard:
         fused_soft(up, t, None, by_soft)
-    return [None, None, None, *_by_soft(call, by_soft, soft, scale), *_by_parameters(call, statistics, by_leaf, scale)]
+    return _all_of(call, values, soft, statistics, by_values, by_soft, by_leaf, scale)
 
 
 def _zeros_of(call: _Call, soft: Sequence[Tensor], needed: Sequence[bool]) -> dict[int, Tensor | None]:
@@ -205,12 +207,15 @@ def _by_soft(
     return [None if (g := found[v]) is None else _like(g * scale, s) for v, s in zip(call.soft, soft, strict=True)]
 
 
-def _through_fused_density(up: FusedPass, t: int) -> Tensor:
+def _through_fused_density(up: FusedPass, t: int, by_values: Tensor | None) -> Tensor:
     """The same as :func:`_through_density` after the fused passes."""
     parameters, family = up.parameters.leaves[t], up.program.leaf_tables[t].distribution
     out = torch.zeros_like(parameters)
-    for rows, _, flow, values, observed in flows_of_densities(up, t):
-        out.index_add_(0, rows, _density_gradient(family, parameters[rows], values, observed, flow)[0])
+    for rows, variables, flow, values, observed in flows_of_densities(up, t):
+        by_own, by_value = _density_gradient(family, parameters[rows], values, observed, flow)
+        out.index_add_(0, rows, by_own)
+        if by_values is not None:
+            by_values.index_add_(0, variables, by_value)
     return out
 
 
@@ -239,6 +244,20 @@ def _gradients(
                 by_leaf[t] = statistics.leaves[t][:, :-1]
         elif counted or wants_values:
             by_leaf[t] = _through_density(act, t, table, by_values)
+    return _all_of(call, values, soft, statistics, by_values, by_soft, by_leaf, scale)
+
+
+def _all_of(
+    call: _Call,
+    values: Tensor,
+    soft: Sequence[Tensor],
+    statistics: Statistics | None,
+    by_values: Tensor | None,
+    by_soft: dict[int, Tensor | None],
+    by_leaf: dict[int, Tensor],
+    scale: float | Tensor,
+) -> list[Tensor | None]:
+    """What was found, times ``scale``, in the order of the inputs of :class:`_LogLikelihood`."""
     found: list[Tensor | None] = [None, None if by_values is None else _like(by_values.T * scale, values), None]
     found += _by_soft(call, by_soft, soft, scale)
     if statistics is None:

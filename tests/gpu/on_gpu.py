@@ -91,11 +91,13 @@ def derivatives(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[
         upstream = torch.randn(33, circuit.num_outputs, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
         if on_gpu.program.fused is not None and on_gpu.program.fused.precision == "fast":
             return query_check.gradient_error(on_cpu, CircuitModule(on_gpu), evidence, upstream)
-        modules = [CircuitModule(model) for model in (on_gpu, on_cpu)]
-        for module in modules:
-            out = module(evidence)
+        found = []
+        for model in (on_gpu, on_cpu):
+            module, values = CircuitModule(model), evidence.values.clone()
+            out = module(Evidence(values.requires_grad_(values.is_floating_point()), evidence.observed, evidence.soft))
             out.backward(upstream.to(out.device))
-        one, two = ([p.grad for p in module.parameters()] for module in modules)
+            found.append([p.grad for p in [values, *module.parameters()]])
+        one, two = found
         return max(off(g, h) for g, h in zip(one, two, strict=True) if g is not None and h is not None)
 
     def soft() -> float:

@@ -18,6 +18,7 @@ from pcbench import (
     Model,
     Parameter,
     ProductBlock,
+    Real,
     SumBlock,
     Variables,
     log_likelihood,
@@ -71,6 +72,31 @@ def test_gradients_are_those_of_the_float64_engine(name: str, wide: bool, monkey
     expected = gradients(precise, evidence, upstream)
     monkeypatch.setattr(gradient, "upward", None)  # the exact passes would raise
     same(gradients(model, evidence, upstream), expected, 1e-5)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("name", ["normal", "normal, shared", "mixed"])
+def test_real_values_have_the_gradients_of_the_float64_engine(
+    name: str, frozen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a network's outputs, say, with the circuit learning or ``frozen``; what is missing has none."""
+    model, precise = pair(name)
+    evidence, upstream = rows(model.circuit, 19, True), mixed(19, 1)
+
+    def by_values(of: Model) -> torch.Tensor:
+        module, values = CircuitModule(of).requires_grad_(not frozen), evidence.values.clone().requires_grad_()
+        module(Evidence(values, evidence.observed)).backward(upstream)
+        assert values.grad is not None
+        assert all((p.grad is None) == frozen for p in module.parameters())
+        return values.grad
+
+    expected = by_values(precise)
+    assert evidence.observed is not None
+    assert not expected[~evidence.observed].any()
+    real = torch.tensor([isinstance(v.domain, Real) for v in model.circuit.variables])
+    assert torch.equal(expected.any(0), real)
+    monkeypatch.setattr(gradient, "upward", None)  # the exact passes would raise
+    same({"values": by_values(model)}, {"values": expected}, 1e-5)
 
 
 def test_every_root_sends_its_own() -> None:

@@ -26,7 +26,7 @@ class Tile(NamedTuple):
 
 #: Precision → how float32 operands are multiplied; those of the fast path are bfloat16.
 PRECISIONS: dict[str, str] = {"fast": "tf32", "exact": "tf32x3"}
-#: Precision → kernel → its tile; found by a sweep (tests/bench/gpu_speed.py --sweep).
+#: Precision → kernel → its tile; found by trying others (tests/bench/gpu_speed.py --vary).
 TILES: dict[str, dict[str, Tile]] = {
     "fast": {
         "wide forward": Tile(64, 128, 64, 4, 3),

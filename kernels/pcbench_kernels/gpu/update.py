@@ -8,7 +8,7 @@ from torch import Tensor
 from ..fused import FusedEdges, FusedRows
 from .em import categorical_em, edge_em, sum_em, take_over
 from .launching import launch
-from .tiles import EDGE_CELLS, EDGE_ROW, PRECISIONS, TILES, Pass, Update, edge_cells, power, side, stages, warps
+from .tiles import EDGE_CELLS, EDGE_ROW, PRECISIONS, TILES, WEIGHT_ROWS, Pass, Update, edge_cells, power, side, stages, warps
 
 #: Weights that a program updates from counts in memory at once, and most of them of one node.
 ROW_CELLS, ROW = 1024, 256
@@ -18,7 +18,7 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
     """Counts and updates weights whose rows fit into a tile (``edges.learns``)."""
     most = TILES[p.precision]["edge em"]
     cols = side(edges.width, most.columns)
-    nodes = side(edges.nodes, min(most.rows, edge_cells(p.weights.device) // cols))
+    nodes, full = _rows(edges, cols, most.rows, edge_cells(p.weights.device))
     pair, inner = cols >= 128, side(p.size, most.inner if cols <= EDGE_ROW else most.inner // 2)
     launch(edge_em, (edges.runs, triton.cdiv(edges.nodes, nodes)))(
         p.ratios,
@@ -49,12 +49,20 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
         PRECISION=PRECISIONS[p.precision],
         ROUND=rounded is not None,
         ALIGNED=edges.aligned,
-        FULL=edges.nodes % nodes == 0 and edges.width == cols >= 32,
+        FULL=full,
         HOLES=edges.support is not None,
         FETCH=p.weights.is_cuda,
         num_warps=most.warps if nodes * cols > EDGE_CELLS else warps(nodes * cols // 4),
         num_stages=stages(p, nodes, cols, inner, most.stages),
     )
+
+
+def _rows(edges: FusedEdges, cols: int, most: int, cells: int) -> tuple[int, bool]:
+    """Nodes of a program, and whether they and their weights fill its tile; masks take registers that a large one has not."""
+    nodes = side(edges.nodes, min(most, cells // cols))
+    if edges.nodes % nodes == 0 and edges.width == cols >= 32:
+        return nodes, True
+    return side(edges.nodes, min(most, WEIGHT_ROWS, EDGE_CELLS // cols)), False
 
 
 def maximise_sums(
