@@ -19,6 +19,7 @@ from .evidence import Evidence
 from .fused import flow_down, fused_upward, run
 from .fused_evidence import fused_batch, vectors_of
 from .fused_pass import FusedPass, flows_into
+from .fused_soft import fused_soft
 from .model import Parameters
 from .workspace import Workspace
 
@@ -96,7 +97,7 @@ def fused_posteriors(
 
     Args:
         program, parameters: with fused layers.
-        evidence: not checked yet, but for its form; no soft evidence.
+        evidence: not checked yet, but for its form.
         columns: of the variables asked for.
         output: the root node that is conditioned on.
         space: buffers to use again.
@@ -105,9 +106,11 @@ def fused_posteriors(
     Raises:
         DataError: when the evidence does not fit the variables.
     """
-    laid_out = fused_batch(program, evidence, space)
+    laid_out = fused_batch(program, evidence, space, soft=True)
     if laid_out is None:
         return None
+    weighed = [column for column in columns if column in evidence.soft]
+    columns = [column for column in columns if column not in evidence.soft]
 
     def passed() -> FusedPass:
         up = fused_upward(program, parameters, laid_out, space, downward=True)
@@ -119,10 +122,11 @@ def fused_posteriors(
         for table in range(len(program.leaf_tables)):
             flows_into(up, table, [0])
 
-    space.graphs.rehearse(("posterior", program, laid_out.size, output), rehearsed, program.device)
+    space.graphs.rehearse(("posterior", program, laid_out.size, laid_out.kind, output), rehearsed, program.device)
     up = passed()
     off = space.get("off", (), torch.float32, program.device).zero_()
     found = [_shares(up, size, group, output, off, pinned) for size, group in _by_domain(program, columns).items()]
+    found += _soft_shares(up, weighed, output, off)
     weights = _weights(up, [c for c in columns if not isinstance(program.circuit.variables[c].domain, Finite)], output, off)
     settled = up.settle()  # waits for all of it
     if not settled.exact or not float(off) <= OFF:
@@ -184,6 +188,22 @@ def _piece(up: FusedPass, size: int, columns: list[int], output: int, off: Tenso
     if program.fused.precision == "exact":
         return out.mul_(1 / SEED)
     return out.div_(torch.where(total > 0, total, 1.0)[:, :, None])
+
+
+def _soft_shares(up: FusedPass, columns: list[int], output: int, off: Tensor) -> list[Shares]:
+    """Of variables with soft evidence: likelihoods times the derivatives by them. Raises ``off`` as :func:`_piece` does."""
+    if not columns:
+        return []
+    soft, rows, device = up.batch.soft, up.batch.size, up.program.device
+    found = {c: torch.zeros(rows, soft[c].shape[1], dtype=torch.float64, device=device) for c in columns}
+    for t in up.batch.hard:
+        fused_soft(up, t, None, found)
+    parts = [found[c].mul_(soft[c]) for c in columns]
+    total = torch.stack([part.sum(1) for part in parts])
+    _compare(total.float(), columns, up.program, output, off)
+    assert up.program.fused is not None
+    whole = torch.full_like(total, SEED) if up.program.fused.precision == "exact" else torch.where(total > 0, total, 1.0)
+    return [Shares((c,), (p / w[:, None]).float()[None].cpu()) for c, p, w in zip(columns, parts, whole, strict=True)]
 
 
 def _weights(up: FusedPass, columns: list[int], output: int, off: Tensor) -> dict[int, list[Tensor]]:

@@ -84,7 +84,7 @@ def conditional(
     with torch.no_grad():
         uses = _uses(model)
         columns = sorted({v.index for v in wanted if uses[v.index]})
-        if columns and model.program.fused is not None and not evidence.soft:
+        if columns and model.program.fused is not None:
             parts, mixtures = _fused(model, evidence, columns, batch_size, output)
             again = _Again(model, evidence, columns, batch_size, output)
             return {
@@ -161,7 +161,8 @@ class _Again:
 
     def __init__(self, model: Model, evidence: Evidence, columns: list[int], batch_size: int | None, output: int) -> None:
         observed = None if evidence.observed is None else evidence.observed.clone()
-        kept = Evidence(evidence.values.clone(), observed)  # whoever asked may write on theirs
+        soft = {v: s.detach().clone() for v, s in evidence.soft.items()}
+        kept = Evidence(evidence.values.clone(), observed, soft)  # whoever asked may write on theirs
         self._asked = (model, kept, columns, batch_size, output)
         self._mixtures: dict[int, list[_Mixture]] | None = None
 

@@ -15,6 +15,7 @@ from pcbench import (
     Categorical,
     Circuit,
     Evidence,
+    Finite,
     InputBlock,
     Model,
     ProductBlock,
@@ -229,8 +230,27 @@ def test_buffers_that_hold_nan_leave_no_trace() -> None:
         assert torch.equal(again.probabilities, first[name].probabilities)  # type: ignore[arg-type]
 
 
-def test_soft_evidence_stays_exact() -> None:
+@pytest.mark.parametrize("name", ["hclt", "hmm, tied", "rat", "pd, holes", "mixed"])
+def test_soft_evidence_takes_them_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each row its own, and the same in all; one says nearly nothing, and one leaves a single value."""
+    model, precise = pair(name)
+    asked = module.upward
+    monkeypatch.setattr(module, "upward", lambda program, *a, **k: asked(program, *a, **k) if program.fused is None else 1 / 0)
+    given, generator = half(model.circuit, 7), torch.Generator().manual_seed(1)
+    finite = [v for v in model.circuit.variables if isinstance(v.domain, Finite)][:3]
+    soft = {v.index: torch.rand(7, v.domain.size, generator=generator) for v in finite[:2]}
+    soft[finite[0].index][:2] = torch.tensor([[1e-30], [1.0]])
+    soft[finite[0].index][2, 1:] = 0
+    soft[finite[2].index] = torch.linspace(0.1, 1, finite[2].domain.size)
+    same(model, precise, Evidence(given.values, given.observed, soft))
+
+
+def test_components_wait_for_soft_evidence_that_may_change_meanwhile() -> None:
     model, precise = pair("hclt")
-    given = half(model.circuit, 5)
-    evidence = Evidence(given.values, given.observed, {1: torch.rand(5, 7, generator=torch.Generator().manual_seed(1))})
-    same(model, precise, evidence)
+    given, weights = half(model.circuit, 5), torch.linspace(0.1, 1, 7)
+    expected = conditional(precise, Evidence(given.values, given.observed, {1: weights.clone()}))
+    found = conditional(model, Evidence(given.values, given.observed, {1: weights}))
+    weights.fill_(1.0)
+    for name, posterior in expected.items():
+        for (_, _, one), (_, _, two) in zip(found[name].components, posterior.components, strict=True):
+            torch.testing.assert_close(one, two, rtol=0, atol=1e-5)
