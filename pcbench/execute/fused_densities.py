@@ -99,7 +99,7 @@ def flows_of_densities(up: FusedPass, t: int) -> Iterator[tuple[Tensor, Tensor, 
 def parameters_at(parameters: Tensor, leaves: FusedLeaves, nodes: Tensor) -> Tensor:
     """``[S, slots, M]``: parameters ``[P, S, N]`` of the leaf ``nodes`` ``[slots, M]`` (anything where that is −1)."""
     sets = leaves.owners[:, None].expand(nodes.shape)
-    return parameters[sets, :, nodes.clamp(min=0).long()].movedim(2, 0)
+    return parameters[sets, :, nodes.clamp(0, parameters.shape[2] - 1).long()].movedim(2, 0)  # in a rehearsal they are anything
 
 
 def write_values(

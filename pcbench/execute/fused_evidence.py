@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from weakref import WeakKeyDictionary
@@ -136,6 +136,14 @@ def _copy(evidence: Evidence, workspace: Workspace, device: torch.device) -> tup
     seen = workspace.get("seen", observed.shape, torch.uint8, device)
     seen.copy_(observed)
     return data, seen
+
+
+def bytes_of_tables(program: Program, soft: Iterable[int] = ()) -> int:
+    """GPU memory that a row takes in tables that its batch gets: of leaves without one, and of those over ``soft`` columns."""
+    fused, weighed = program.fused, {t for v in soft for t, _ in vectors_of(program)[v]}
+    assert fused is not None
+    own = [leaves for leaves in fused.leaves if not leaves.looked_up or leaves.table in weighed]
+    return sum(4 * len(leaves.source) * leaves.nodes for leaves in own)
 
 
 def _plain(evidence: Evidence, columns: int) -> bool:

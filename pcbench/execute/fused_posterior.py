@@ -8,6 +8,7 @@ so there they are divided by their sum. Where the sum is off by more than :data:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,7 @@ from ..compile import LeafTable, Program
 from ..scope import Finite
 from .evidence import Evidence
 from .fused import flow_down, fused_upward, run
-from .fused_evidence import fused_batch, vectors_of
+from .fused_evidence import bytes_of_tables, fused_batch, vectors_of
 from .fused_pass import FusedPass, flows_into
 from .fused_soft import fused_soft
 from .model import Parameters
@@ -68,8 +69,8 @@ def small_enough_to_pin(program: Program, rows: int, columns: list[int]) -> bool
     return program.device.type == "cuda" and 4 * rows * values <= PINNED
 
 
-def bytes_of_flows(program: Program) -> int:
-    """GPU memory that a row takes in passes up and down."""
+def bytes_of_flows(program: Program, soft: Iterable[int] = ()) -> int:
+    """GPU memory that a row takes in passes up and down, with soft evidence on some columns."""
     fused = program.fused
     assert fused is not None
     logs, operands = fused.logs.itemsize, fused.operands.itemsize
@@ -81,6 +82,7 @@ def bytes_of_flows(program: Program) -> int:
         + 8 * fused.num_scales
         + 4 * codes
         + 9 * len(program.circuit.variables)
+        + bytes_of_tables(program, soft)
     )
 
 

@@ -7,13 +7,19 @@ find one value e^-200 times as likely as another. A node's largest mass divides 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .fused_evidence import vectors_of
+from ..compile import Program
+from .fused_evidence import FusedBatch, vectors_of
 from .fused_pass import FusedPass, flows_into
+from .noise import uniform_of
+from .topdown import invert
+
+if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
+    from pcbench_kernels.gpu import Draws
 
 #: Numbers of a matrix that are held at once.
 CELLS = 1 << 24
@@ -77,3 +83,30 @@ def fused_soft(up: FusedPass, t: int, counts: Tensor | None, by_soft: Mapping[in
         if counts is not None:
             weighed = torch.bmm(piece.likelihoods.transpose(1, 2), ratio).mul_(piece.masses)
             counts.index_add_(0, piece.rows, weighed.to(counts.dtype))
+
+
+def draw_soft(program: Program, batch: FusedBatch, d: Draws, masses: Mapping[int, Tensor], out: Tensor) -> None:
+    """``out[m, v]`` of samples on their way down: drawn anew where soft evidence weighs what the leaf reached says.
+
+    Args:
+        program: with fused layers.
+        batch: the evidence.
+        d: the samples, after the launches that draw.
+        masses: ``[P, C, N]`` of leaf tables over finite domains.
+        out: ``[M, V]``.
+    """
+    assert program.fused is not None
+    rows = d.row_of.long().clamp(0, batch.size - 1)  # in a rehearsal they are anything
+    for v, likelihood in batch.soft.items():
+        step = max(1, CELLS // likelihood.shape[1])
+        for t, entries in vectors_of(program)[v]:
+            leaves = program.fused.leaves[t]
+            slots = leaves.uses[torch.tensor(entries).to(program.device)]
+            node, which = d.chosen[t][slots].max(0)  # one at most is reached
+            own, sets = node.long().clamp(0, leaves.nodes - 1), leaves.owners[slots][which]
+            noise = uniform_of(d.states, d.leaf_places[t][slots][which])
+            for a in range(0, d.size, step):
+                part = slice(a, a + step)
+                weighed = masses[t][sets[part], :, own[part]].double() * likelihood.expand(batch.size, -1)[rows[part]]
+                value = invert(weighed, noise[part]).to(out.dtype)
+                out[part, v] = torch.where(node[part] >= 0, value, out[part, v])

@@ -7,6 +7,7 @@ are the probabilities of the choices (a few tenths of a percent of each).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -19,8 +20,9 @@ from ..scope import Finite
 from .evidence import Evidence
 from .fused import fused_upward, report_flags
 from .fused_densities import parameters_at, write_values
-from .fused_evidence import FusedBatch, fused_batch
+from .fused_evidence import FusedBatch, bytes_of_tables, fused_batch
 from .fused_pass import FusedPass, flags
+from .fused_soft import draw_soft
 from .model import Parameters
 from .noise import uniform_of
 from .topdown import require_support
@@ -93,8 +95,8 @@ def plan_of(program: Program) -> Plan:
     return plan
 
 
-def bytes_of_row(program: Program) -> int:
-    """GPU memory that a row of evidence takes in the upward pass."""
+def bytes_of_row(program: Program, soft: Iterable[int] = ()) -> int:
+    """GPU memory that a row of evidence takes in the upward pass, with soft evidence on some columns."""
     fused = program.fused
     assert fused is not None
     codes = sum(len(leaves.variables) for leaves in fused.leaves)
@@ -104,6 +106,7 @@ def bytes_of_row(program: Program) -> int:
         + 8 * fused.num_scales
         + 4 * codes
         + 9 * len(program.circuit.variables)
+        + bytes_of_tables(program, soft)
     )
 
 
@@ -148,7 +151,7 @@ def fused_draw(
         DataError: when the evidence does not fit the variables.
         QueryError: when it has probability zero.
     """
-    laid_out = None if evidence is None else fused_batch(program, evidence, workspace)
+    laid_out = None if evidence is None else fused_batch(program, evidence, workspace, soft=True)
     if evidence is not None and laid_out is None:
         return False
     device = program.device
@@ -159,7 +162,8 @@ def fused_draw(
         out = workspace.get("drawn", (wanted.size, len(program.circuit.variables)), type_of_values(program), device)
         return up, out, _descend(program, parameters, up, wanted, tables, out, workspace)
 
-    workspace.graphs.rehearse(("draw", program, wanted.size, laid_out and laid_out.size), passed, device)
+    of_batch = None if laid_out is None else (laid_out.size, laid_out.kind)
+    workspace.graphs.rehearse(("draw", program, wanted.size, of_batch), passed, device)
     up, out, lost = passed()
     workspace.remembered["leaf masses"] = parameters
     into.copy_(out, non_blocking=True)
@@ -259,6 +263,8 @@ def _descend(
     kind = None if up is None else up.batch.kind
     key = ("draw", program, unit, d.size, d.rows, d.prior, kind, workspace.moves, *(t.data_ptr() for t in held))
     workspace.graphs.run(key, work, program.device)
+    if up is not None and up.batch.soft:
+        draw_soft(program, up.batch, d, {t: masses for t, (masses, _) in tables.items()}, out)
     return d.suspect
 
 
@@ -293,7 +299,7 @@ def _draws(program: Program, parameters: Parameters, up: FusedPass | None, wante
         parameters.flat,
         nothing if up is None else up.buffers.elements,
         nothing if up is None else up.buffers.scales,
-        (active,) * len(fused.leaves) if up is None else up.buffers.codes,
+        (active,) * len(fused.leaves) if up is None else up.batch.counted,
         flags(workspace, device)[:1],
         plan.places,
         plan.leaf_places,

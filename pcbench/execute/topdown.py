@@ -43,7 +43,7 @@ def draw(act: Activations, seed: int, first_row: int = 0, output: int = 0, each:
     require_support(act.log_likelihood[:, output], first_row, each)
 
     def pick(scores: Tensor, rows: Tensor, blocks: Tensor) -> Tensor:
-        return _invert(scores, uniform(seed, rows + first_row, blocks))
+        return invert(scores, uniform(seed, rows + first_row, blocks))
 
     def leaf(use_blocks: Tensor, rows: Tensor) -> Tensor:
         return uniform(seed, rows + first_row, use_blocks)
@@ -65,7 +65,8 @@ def require_support(log_likelihood: Tensor, first_row: int, each: int = 1) -> No
         raise QueryError(f"row {row}: the evidence has probability zero, so nothing can be drawn or maximised given it")
 
 
-def _invert(scores: Tensor, noise: Tensor) -> Tensor:
+def invert(scores: Tensor, noise: Tensor) -> Tensor:
+    """``[M]``: for each row of ``scores`` ``[M, C]``, where ``noise`` ``[M]`` times their sum lies among their running sums."""
     cumulative = scores.double().cumsum(1)
     # Compared with noise × total, so that rounding never lands on an element of probability zero past the end.
     return (cumulative <= (noise * cumulative[:, -1])[:, None]).sum(1).clamp_(max=scores.shape[1] - 1)
@@ -203,5 +204,5 @@ def _leaf_values(
             assert isinstance(domain, Finite)
             probabilities = family.log_table(parameters[hit].T, domain).exp().T  # [M, C]
             weighed = probabilities * likelihood.to(probabilities.dtype).expand(act.batch.size, -1)[row[hit]]
-            values[hit] = (weighed.argmax(1) if uniforms is None else _invert(weighed, uniforms[hit])).to(values.dtype)
+            values[hit] = (weighed.argmax(1) if uniforms is None else invert(weighed, uniforms[hit])).to(values.dtype)
     return values

@@ -122,7 +122,7 @@ def _fused(
     finite = {c for c in columns if isinstance(model.circuit.variables[c].domain, Finite)}
     parts: dict[int, list[Tensor]] = {column: [] for column in columns if column in finite}
     real: dict[int, list[_Mixture]] = {column: [] for column in columns if column not in finite}
-    size = batch_size or _fused_batch_size(model, len(evidence))
+    size = batch_size or _fused_batch_size(model, evidence)
     pinned = small_enough_to_pin(model.program, len(evidence), columns)
     with lent_workspace(model) as space:
         for first in range(0, len(evidence), size):
@@ -150,10 +150,10 @@ def _fused(
     return parts, real
 
 
-def _fused_batch_size(model: Model, rows: int) -> int:
+def _fused_batch_size(model: Model, evidence: Evidence) -> int:
     """Rows at once: as many as memory allows, in batches of one size, so that a captured graph serves all."""
-    most = min(GPU_ROWS, max(1, GPU_BYTES // bytes_of_flows(model.program)))
-    return -(-rows // -(-rows // most))
+    most = min(GPU_ROWS, max(1, GPU_BYTES // bytes_of_flows(model.program, evidence.soft)))
+    return -(-len(evidence) // -(-len(evidence) // most))
 
 
 class _Again:

@@ -74,8 +74,8 @@ def sample(
         everything = Wanted(0, len(given) * each, each, seed, output)
         shape = (len(given),) if count is None else (len(given), count)
     with torch.no_grad():
-        fused = model.program.fused is not None and not (given is not None and given.soft)
-        drawn = (_draw_fused if fused else _draw_exactly)(model, given, everything, batch_size)
+        draws = _draw_exactly if model.program.fused is None else _draw_fused
+        drawn = draws(model, given, everything, batch_size)
     return drawn.view(*shape, -1)
 
 
@@ -102,7 +102,7 @@ def _draw_fused(model: Model, given: Evidence | None, everything: Wanted, batch_
 
 def _fused_batch_size(model: Model, given: Evidence | None, everything: Wanted) -> int:
     """Samples at once: as many as memory allows, in batches of one size, so that a captured graph serves all."""
-    of_row = 0.0 if given is None else bytes_of_row(model.program) / everything.each
+    of_row = 0.0 if given is None else bytes_of_row(model.program, given.soft) / everything.each
     most = min(GPU_SAMPLES, max(1, int(GPU_BYTES / (of_row + bytes_of_sample(model.program)))))
     return -(-everything.size // -(-everything.size // most))
 

@@ -19,6 +19,7 @@ from pcbench import (
     Categorical,
     Circuit,
     Evidence,
+    Finite,
     InputBlock,
     Model,
     Parameter,
@@ -108,6 +109,23 @@ def test_draws_are_those_of_the_cpu(name: str, wide: bool, request: pytest.Fixtu
     assert torch.equal(drawn[evidence.observed], evidence.values[evidence.observed])
     same_draws(sample(model, 40, seed=-6), prior)
     assert torch.equal(sample(model, evidence=Evidence(drawn), seed=5), drawn)
+
+
+@pytest.mark.parametrize("name", ["hclt", "hmm, tied", "rat", "pd, holes", "mixed"])
+def test_soft_evidence_weighs_what_is_drawn(name: str, request: pytest.FixtureRequest) -> None:
+    """In each row its own, and the same in all; one leaves a single value."""
+    model, plain = pair(CIRCUITS[name])
+    given, generator = rows(model.circuit, 19, True), torch.Generator().manual_seed(1)
+    finite = [v for v in model.circuit.variables if isinstance(v.domain, Finite)][:2]
+    soft = {finite[0].index: torch.rand(19, finite[0].domain.size, generator=generator) ** 4}
+    soft[finite[0].index][2, 1:] = 0
+    soft[finite[1].index] = torch.linspace(0.01, 1, finite[1].domain.size)
+    evidence = Evidence(given.values, given.observed, soft)
+    one, several = sample(plain, evidence=evidence, seed=5), sample(plain, 4, evidence, seed=6)
+    request.getfixturevalue("fused_only")
+    same_draws(sample(model, evidence=evidence, seed=5), one)
+    same_draws(sample(model, 4, evidence, seed=6, batch_size=10), several)
+    assert int(one[2, finite[0].index]) == 0
 
 
 @pytest.mark.parametrize("name", ["rat, many", "hmm, tied"])
