@@ -13,7 +13,6 @@ from ..errors import CircuitError, OptionError, hinted
 from .check import check
 from .fuse import fuse, why_not_fused
 from .group import Grouping
-from .layers import SumTable
 from .lower import lower
 from .program import Program
 from .relocate import relocate
@@ -103,20 +102,11 @@ def _on_gpu(program: Program, precision: str) -> Program:
         tables = (program.layers, program.sum_tables, program.leaf_tables)
         fused = fuse(*tables, program.num_units, precision, program.device, known)
     with torch.device(program.device):
-        sum_tables = relocate(program.sum_tables, program.device)
         return replace(
             program,
             layers=relocate(program.layers, program.device),
-            sum_tables=sum_tables if fused is None else with_maxima(sum_tables),
+            sum_tables=relocate(program.sum_tables, program.device),
             leaf_tables=relocate(program.leaf_tables, program.device),
             fused=fused,
             unfused=reason,
         )
-
-
-def with_maxima(tables: tuple[SumTable, ...]) -> tuple[SumTable, ...]:
-    """Dense tables whose maxima are taken by Triton's kernel."""
-    from pcbench_kernels.gpu import DenseSumOnGpu
-
-    held = [replace(t.choice, kernel=DenseSumOnGpu(t.pattern)) for t in tables]
-    return tuple(replace(table, choice=choice) for table, choice in zip(tables, held, strict=True))

@@ -45,7 +45,7 @@ def fused_upward(
         climb(up)
         report_flags(up)
 
-    fill_soft(up)
+    fill_soft(program, parameters, batch, parameters.gathered, up.buffers.lookups)
     run(up, ("up", downward, keep, batch.kind), work)
     return up
 

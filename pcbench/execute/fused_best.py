@@ -6,7 +6,8 @@ the CPU: the first of equal elements is taken. No mass can be lost, so that no b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,9 +16,10 @@ from torch import Tensor
 from ..compile import Program, weight_starts
 from .evidence import Evidence
 from .fused_densities import compute_densities, parameters_at, write_values
-from .fused_evidence import FusedBatch, fused_batch
+from .fused_evidence import FusedBatch, bytes_of_tables, fused_batch
 from .fused_leaves import lay_out_codes, lookups_of
 from .fused_pass import OUTSIDE, flags
+from .fused_soft import best_of_all, choose_soft, fill_soft
 from .fused_topdown import Wanted, empty_samples, leave_out, plan_of, root_of, type_of_values
 from .leaves import write_logs
 from .max_product import MAX_RULE
@@ -41,12 +43,13 @@ class Explained:
     log_tree: Tensor
 
 
-def bytes_of_trees(program: Program) -> int:
-    """GPU memory that a row takes."""
+def bytes_of_trees(program: Program, soft: Iterable[int] = ()) -> int:
+    """GPU memory that a row takes, with soft evidence on some columns."""
     fused = program.fused
     assert fused is not None
     slots = sum(len(leaves.variables) for leaves in fused.leaves)
-    return 4 * (fused.num_values + fused.num_elements) + 16 * fused.num_units + 8 * slots + 17 * len(program.circuit.variables)
+    walked = 4 * (fused.num_values + fused.num_elements) + 16 * fused.num_units + 8 * slots
+    return walked + 17 * len(program.circuit.variables) + bytes_of_tables(program, soft)
 
 
 def fused_explain(
@@ -56,14 +59,14 @@ def fused_explain(
 
     Args:
         program, parameters: with fused layers.
-        evidence: not checked yet, but for its form; no soft evidence.
+        evidence: not checked yet, but for its form.
         output: the root node.
         workspace: buffers to use again.
 
     Raises:
         DataError: when the evidence does not fit the variables.
     """
-    laid_out = fused_batch(program, evidence, workspace)
+    laid_out = fused_batch(program, evidence, workspace, soft=True)
     if laid_out is None:
         return None
     size, device = laid_out.size, program.device
@@ -74,7 +77,7 @@ def fused_explain(
         trees = _trees(program, parameters, laid_out, workspace)
         _launch(program, parameters, laid_out, trees, output, out, report, workspace)
 
-    workspace.graphs.rehearse(("explain", program, size), passed, device)
+    workspace.graphs.rehearse(("explain", program, size, laid_out.kind), passed, device)
     passed()
     workspace.remembered["tables of trees"] = parameters
     into = empty_samples(program, size)
@@ -101,6 +104,7 @@ def _launch(
     fused, raised, most = program.fused, flags(workspace, program.device), plan_of(program).most
     assert fused is not None
     column, unit = root_of(program, output)
+    observed = replace(p, codes=batch.counted)
     likelihood = report[:-1].view(batch.size, -1)
 
     def work() -> None:
@@ -118,7 +122,7 @@ def _launch(
             walk_down(p, layer, longest)
         for leaves in fused.leaves:
             if leaves.looked_up:
-                explain_leaves(p, leaves, out)
+                explain_leaves(observed, leaves, out)
             else:
                 reached, modes = p.chosen[leaves.table], p.modes[leaves.table]
                 write_values(batch, leaves, reached, parameters_at(modes[:, None], leaves, reached)[0], None, out)
@@ -126,6 +130,9 @@ def _launch(
     held = (p.weights, *parameters.leaves)
     key = ("explain", program, batch.size, output, batch.kind, workspace.moves, *(t.data_ptr() for t in held))
     workspace.graphs.run(key, work, program.device)
+    if batch.soft:
+        rows = torch.arange(batch.size, device=program.device)
+        choose_soft(program, parameters, batch, p.chosen, rows, lambda _t, _slots, _part, weights: weights.argmax(1), out)
 
 
 def _trees(program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace) -> Trees:
@@ -167,6 +174,7 @@ def _tables(
             held = logs[start : start + weights.numel()].view(sets, elements, nodes)
             held.copy_(weights.transpose(1, 2)).log_()
     lookups, modes = list(lookups_of(program, parameters, batch, workspace)), []
+    tables = list(lookups)
     for t, table in enumerate(program.leaf_tables):
         leaves, shape = parameters.leaves[t], (len(table.parameters), table.nodes)
         mode = workspace.get(f"modes{t}", shape, torch.float32 if table.categories is None else torch.int32, program.device)
@@ -179,5 +187,8 @@ def _tables(
         if fresh:
             write_logs(table, leaves, lookup)
             torch.amax(lookup[:, :-1], 1, out=lookup[:, -1])
-        lookups[t] = lookup
+        tables[t] = lookup
+        if t not in batch.hard:
+            lookups[t] = lookup
+    fill_soft(program, parameters, batch, tables, lookups, best_of_all)
     return logs, tuple(lookups), tuple(modes)

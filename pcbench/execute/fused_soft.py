@@ -6,8 +6,8 @@ find one value e^-200 times as likely as another. A node's largest mass divides 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,11 +15,7 @@ from torch import Tensor
 from ..compile import Program
 from .fused_evidence import FusedBatch, vectors_of
 from .fused_pass import FusedPass, flows_into
-from .noise import uniform_of
-from .topdown import invert
-
-if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
-    from pcbench_kernels.gpu import Draws
+from .model import Parameters
 
 #: Numbers of a matrix that are held at once.
 CELLS = 1 << 24
@@ -44,10 +40,10 @@ class _Piece(NamedTuple):
     largest: Tensor
 
 
-def _pieces(up: FusedPass, t: int) -> Iterator[_Piece]:
-    fused, batch, device = up.program.fused, up.batch, up.program.device
+def _pieces(program: Program, parameters: Parameters, batch: FusedBatch, t: int) -> Iterator[_Piece]:
+    fused, device = program.fused, program.device
     assert fused is not None
-    leaves, lookup, vectors = fused.leaves[t], up.parameters.lookups[t], vectors_of(up.program)
+    leaves, lookup, vectors = fused.leaves[t], parameters.lookups[t], vectors_of(program)
     assert lookup is not None
     found = [(v, entry) for v in batch.soft for own, entries in vectors[v] if own == t for entry in entries]
     step = max(1, CELLS // (leaves.categories * max(batch.size, leaves.nodes) + batch.size * leaves.nodes))
@@ -61,20 +57,41 @@ def _pieces(up: FusedPass, t: int) -> Iterator[_Piece]:
         yield _Piece(variables, entries, slots, rows, given, (logs - largest).exp(), largest)
 
 
-def fill_soft(up: FusedPass) -> None:
-    """What is looked up of tables that see soft evidence."""
-    for t, codes in up.batch.hard.items():
-        table = up.parameters.gathered[t]
-        nodes, out = table.shape[-1], up.buffers.lookups[t]
-        torch.index_select(table.view(-1, nodes).to(out.dtype), 0, codes.view(-1), out=out)
-        for piece in _pieces(up, t):
-            total = torch.bmm(piece.likelihoods, piece.masses)
-            out.view(-1, up.batch.size, nodes)[piece.slots] = total.log_().add_(piece.largest).to(out.dtype)
+def fill_soft(
+    program: Program,
+    parameters: Parameters,
+    batch: FusedBatch,
+    tables: Sequence[Tensor],
+    lookups: Sequence[Tensor],
+    add_up: Callable[[Tensor, Tensor], Tensor] = torch.bmm,
+) -> None:
+    """What is looked up of tables that see soft evidence.
+
+    Args:
+        program, parameters, batch: what is evaluated.
+        tables: log tables ``[P, C + 1, N]``, looked up where evidence is hard.
+        lookups: filled in for those tables.
+        add_up: likelihoods ``[U, B, C]`` and masses ``[U, C, N]`` → ``[U, B, N]``.
+    """
+    for t, codes in batch.hard.items():
+        nodes, out = tables[t].shape[-1], lookups[t]
+        torch.index_select(tables[t].view(-1, nodes).to(out.dtype), 0, codes.view(-1), out=out)
+        for piece in _pieces(program, parameters, batch, t):
+            total = add_up(piece.likelihoods, piece.masses)
+            out.view(-1, batch.size, nodes)[piece.slots] = total.log_().add_(piece.largest).to(out.dtype)
+
+
+def best_of_all(likelihoods: Tensor, masses: Tensor) -> Tensor:
+    """``[U, B, N]``: the greatest of the products that :func:`torch.bmm` would add up."""
+    best = masses.new_zeros(*likelihoods.shape[:2], masses.shape[2])
+    for c in range(masses.shape[1]):
+        torch.maximum(best, likelihoods[:, :, c, None] * masses[:, c, None, :], out=best)
+    return best
 
 
 def fused_soft(up: FusedPass, t: int, counts: Tensor | None, by_soft: Mapping[int, Tensor | None]) -> None:
     """:func:`~pcbench.execute.soft.through_soft` after the fused passes."""
-    for piece in _pieces(up, t):
+    for piece in _pieces(up.program, up.parameters, up.batch, t):
         total = torch.bmm(piece.likelihoods, piece.masses)
         ratio = torch.where(total > 0, flows_into(up, t, piece.entries) / total, 0.0)
         for variable, share in zip(piece.variables, torch.bmm(ratio, piece.masses.transpose(1, 2)), strict=True):
@@ -85,28 +102,36 @@ def fused_soft(up: FusedPass, t: int, counts: Tensor | None, by_soft: Mapping[in
             counts.index_add_(0, piece.rows, weighed.to(counts.dtype))
 
 
-def draw_soft(program: Program, batch: FusedBatch, d: Draws, masses: Mapping[int, Tensor], out: Tensor) -> None:
-    """``out[m, v]`` of samples on their way down: drawn anew where soft evidence weighs what the leaf reached says.
+def choose_soft(
+    program: Program,
+    parameters: Parameters,
+    batch: FusedBatch,
+    chosen: Sequence[Tensor],
+    rows: Tensor,
+    pick: Callable[[int, Tensor, slice, Tensor], Tensor],
+    out: Tensor,
+) -> None:
+    """``out[m, v]`` ``[M, V]`` of variables with soft evidence, by what the leaves reached and the likelihoods say together.
 
     Args:
-        program: with fused layers.
-        batch: the evidence.
-        d: the samples, after the launches that draw.
-        masses: ``[P, C, N]`` of leaf tables over finite domains.
-        out: ``[M, V]``.
+        program, parameters, batch: the evidence, and what it was given to.
+        chosen: of each leaf table, ``[slots, M]``, the node reached, or −1.
+        rows: ``[M]``, row of the evidence.
+        pick: leaf table, slots ``[m]`` of some ``M``, which these are, and weights ``[m, C]`` → values ``[m]``.
+        out: overwritten where a leaf of the variable is reached.
     """
     assert program.fused is not None
-    rows = d.row_of.long().clamp(0, batch.size - 1)  # in a rehearsal they are anything
+    rows = rows.long().clamp(0, batch.size - 1)  # in a rehearsal they are anything
     for v, likelihood in batch.soft.items():
-        step = max(1, CELLS // likelihood.shape[1])
+        size, step = likelihood.shape[1], max(1, CELLS // likelihood.shape[1])
         for t, entries in vectors_of(program)[v]:
-            leaves = program.fused.leaves[t]
+            leaves, lookup = program.fused.leaves[t], parameters.lookups[t]
+            assert lookup is not None
             slots = leaves.uses[torch.tensor(entries).to(program.device)]
-            node, which = d.chosen[t][slots].max(0)  # one at most is reached
-            own, sets = node.long().clamp(0, leaves.nodes - 1), leaves.owners[slots][which]
-            noise = uniform_of(d.states, d.leaf_places[t][slots][which])
-            for a in range(0, d.size, step):
-                part = slice(a, a + step)
-                weighed = masses[t][sets[part], :, own[part]].double() * likelihood.expand(batch.size, -1)[rows[part]]
-                value = invert(weighed, noise[part]).to(out.dtype)
-                out[part, v] = torch.where(node[part] >= 0, value, out[part, v])
+            node, which = chosen[t][slots].max(0)  # one at most is reached
+            slot, own = slots[which], node.long().clamp(0, leaves.nodes - 1)
+            for first in range(0, len(rows), step):
+                part = slice(first, first + step)
+                masses = lookup[leaves.owners[slot[part]], :size, own[part]].double().exp()
+                value = pick(t, slot[part], part, masses * likelihood.expand(batch.size, -1)[rows[part]])
+                out[part, v] = torch.where(node[part] >= 0, value.to(out.dtype), out[part, v])

@@ -22,10 +22,10 @@ from .fused import fused_upward, report_flags
 from .fused_densities import parameters_at, write_values
 from .fused_evidence import FusedBatch, bytes_of_tables, fused_batch
 from .fused_pass import FusedPass, flags
-from .fused_soft import draw_soft
+from .fused_soft import choose_soft
 from .model import Parameters
 from .noise import uniform_of
-from .topdown import require_support
+from .topdown import invert, require_support
 from .workspace import Workspace
 
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
@@ -264,7 +264,11 @@ def _descend(
     key = ("draw", program, unit, d.size, d.rows, d.prior, kind, workspace.moves, *(t.data_ptr() for t in held))
     workspace.graphs.run(key, work, program.device)
     if up is not None and up.batch.soft:
-        draw_soft(program, up.batch, d, {t: masses for t, (masses, _) in tables.items()}, out)
+
+        def pick(t: int, slots: Tensor, part: slice, weights: Tensor) -> Tensor:
+            return invert(weights, uniform_of(d.states[part], d.leaf_places[t][slots]))
+
+        choose_soft(program, parameters, up.batch, d.chosen, d.row_of, pick, out)
     return d.suspect
 
 

@@ -72,8 +72,8 @@ def mpe(model: Model, evidence: Data, batch_size: int | None = None, output: int
     check_batch_size(batch_size)
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     with torch.no_grad(), lent_workspace(model) as lent:
-        fused = model.program.fused is not None and not evidence.soft
-        for state, tree in (_fused if fused else _exactly)(model, evidence, batch_size, output, lent):
+        explained = _exactly if model.program.fused is None else _fused
+        for state, tree in explained(model, evidence, batch_size, output, lent):
             found.append((state, tree, forward(model, state, lent)[:, output]))
     states, trees, values = zip(*found, strict=True)
     report = _determinism(model)
@@ -91,7 +91,7 @@ def _fused(
     model: Model, evidence: Evidence, batch_size: int | None, output: int, space: Workspace
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """State and log weight of the best trees of each batch, by fused passes. Values are checked where they are laid out."""
-    most = min(GPU_ROWS, max(1, GPU_BYTES // bytes_of_trees(model.program)))
+    most = min(GPU_ROWS, max(1, GPU_BYTES // bytes_of_trees(model.program, evidence.soft)))
     size = batch_size or -(-len(evidence) // -(-len(evidence) // most))  # one size, so that a captured graph serves all
     for first in range(0, len(evidence), size):
         part = evidence[first : first + size]

@@ -38,6 +38,14 @@ def learnt(model: Model, *batches: Data) -> dict[Parameter, torch.Tensor]:
     return maximise(model, statistics, 0.5, 0.1).values()
 
 
+def soft_evidence(case: Case, evidence: Evidence) -> Evidence:
+    """The same with likelihoods of the values of the first finite variable, if there is one."""
+    finite = [v for v in case.circuit().variables if isinstance(v.domain, Finite)][:1]
+    generator = torch.Generator().manual_seed(7)
+    soft = {v.index: 0.1 + torch.rand(len(evidence), v.domain.size, generator=generator) for v in finite}
+    return Evidence(evidence.values, evidence.observed, soft)
+
+
 def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[], float]]:
     """What is asked of both → how far the answers are apart."""
     data, evidence = case.data(33), case.evidence("some", 33)
@@ -73,6 +81,18 @@ def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[]
         states = off(log_likelihood(on_gpu, one.state), log_likelihood(on_cpu, two.state))
         return max(states, off(one.log_tree, two.log_tree))
 
+    def softly() -> float:
+        """What is drawn, explained and concluded where a variable has soft evidence."""
+        given = soft_evidence(case, possible)
+        if not given.soft:
+            return 0.0
+        one, two = sample(on_gpu, evidence=given, seed=3), sample(on_cpu, evidence=given, seed=3)
+        apart = float((~torch.isclose(one.double(), two.double(), atol=1e-3)).double().mean()) * 1e-2
+        trees = off(mpe(on_gpu, given).log_tree, mpe(on_cpu, given).log_tree)
+        got, expected = (conditional(m, soft_evidence(case, case.evidence("columns", 33))) for m in (on_gpu, on_cpu))
+        found = [(got[v].probabilities, expected[v].probabilities) for v in expected]
+        return max([apart, trees, *(off(p, q) for p, q in found if p is not None and q is not None)])
+
     def posteriors() -> float:
         columns = case.evidence("columns", 33)
         one, two = conditional(on_gpu, columns), conditional(on_cpu, columns)
@@ -80,7 +100,7 @@ def questions(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[]
         found = [(one[v].probabilities, two[v].probabilities) for v in two]
         return max([means, *(off(p, q) for p, q in found if p is not None and q is not None)])
 
-    return {f.__name__: f for f in (likelihood, counts, steps, samples, best, posteriors)}
+    return {f.__name__: f for f in (likelihood, counts, steps, samples, best, posteriors, softly)}
 
 
 def derivatives(case: Case, on_cpu: Model, on_gpu: Model) -> dict[str, Callable[[], float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 
 import pytest
@@ -15,6 +14,7 @@ from pcbench import (
     Categorical,
     Circuit,
     Evidence,
+    Finite,
     InputBlock,
     Model,
     ProductBlock,
@@ -24,10 +24,9 @@ from pcbench import (
     mpe,
     structures,
 )
-from pcbench.compile.compiler import with_maxima
 from pcbench.errors import DataError, QueryError
 from pcbench.execute import lent_workspace
-from pcbench_kernels.gpu import max_plus, trees
+from pcbench_kernels.gpu import trees
 
 from .test_interpreted import CIRCUITS, fused, one_program, rows
 from .test_posteriors import two_roots
@@ -54,17 +53,6 @@ def same(model: Model, plain: Model, evidence: Evidence, output: int = 0) -> Non
     assert torch.equal(got.state, expected.state)
     torch.testing.assert_close(got.log_tree, expected.log_tree, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(got.log_probability, expected.log_probability, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(("groups", "size", "elements", "nodes"), [(1, 1, 1, 1), (3, 5, 7, 9), (2, 70, 3, 65)])
-def test_maxima_of_odd_shapes(groups: int, size: int, elements: int, nodes: int) -> None:
-    generator = torch.Generator().manual_seed(nodes)
-    x = torch.randn(groups, size, elements, generator=generator)
-    weights = torch.randn(2 * groups, elements, nodes, generator=generator)[::2]  # every second set of a table
-    x[0, 0, 0] = weights[0, -1, -1] = -torch.inf
-    y = torch.full((groups, size, nodes), torch.nan)
-    max_plus(x, weights, y)
-    assert torch.equal(y, (x[..., None] + weights[:, None]).amax(2))
 
 
 EXPLAINED = ("hclt", "hclt, wider", "star", "hmm, tied", "hmm, free", "rat, many", "pd", "pd, holes", "pd, diagonal", "sparse",
@@ -171,16 +159,23 @@ def test_buffers_that_hold_nan_leave_no_trace() -> None:
     assert torch.equal(again.log_tree, first.log_tree)
 
 
-def test_soft_evidence_takes_maxima_from_a_kernel() -> None:
-    plain = Model.create(CIRCUITS["rat"], seed=3)
-    tables = with_maxima(plain.program.sum_tables)
-    model = fused(plain)
-    model = plain.recompiled(dataclasses.replace(model.program, sum_tables=tables))
-    given = rows(plain.circuit, 5, True)
-    evidence = Evidence(given.values, given.observed, {1: torch.rand(5, 3, generator=torch.Generator().manual_seed(1))})
-    got, expected = mpe(model, evidence), mpe(plain, evidence)
-    assert torch.equal(got.state, expected.state)
-    assert torch.equal(got.log_tree, expected.log_tree)
+@pytest.mark.parametrize("name", ["hclt", "hmm, tied", "rat", "pd, holes", "mixed"])
+def test_soft_evidence_is_weighed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each row its own, and the same in all; one leaves a single value."""
+    plain = Model.create(CIRCUITS[name], seed=3)
+    model, given, generator = fused(plain), rows(plain.circuit, 19, True), torch.Generator().manual_seed(1)
+    finite = [v for v in plain.circuit.variables if isinstance(v.domain, Finite)][:2]
+    soft = {finite[0].index: torch.rand(19, finite[0].domain.size, generator=generator) ** 4}
+    soft[finite[0].index][2, :-1] = 0
+    soft[finite[1].index] = torch.linspace(0.01, 1, finite[1].domain.size)
+    evidence = Evidence(given.values, given.observed, soft)
+    state, tree = exactly(plain, evidence)
+    monkeypatch.setattr(module, "max_product", None)  # calling it would raise
+    found = mpe(model, evidence)
+    torch.testing.assert_close(found.state, state, rtol=1e-6, atol=0)
+    torch.testing.assert_close(found.log_tree, tree, rtol=1e-6, atol=1e-6)
+    assert torch.equal(mpe(model, evidence, batch_size=7).state, found.state)
+    assert int(state[2, finite[0].index]) == finite[0].domain.size - 1
 
 
 def test_determinism_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,12 @@
 """Triton kernels, and how they are launched: a fused layer a launch. Nothing else in the project imports triton."""
 
 from .computed import moment_parts, normal, weigh
-from .dense import DenseSumOnGpu
 from .down import count_edges, flow_through
 from .launching import rehearsal
 from .leafwise import FEW_PARTS, Samples, add_up, count_categories, encode_data, learn_categories, parts_of, shares_of, sort
 from .mixtures import leaf_flows
 from .tiles import PRECISIONS, Pass, Update
-from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, max_plus, runs_of, start
+from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, runs_of, start
 from .trees import Trees, best_of, explain_leaves, start_at, walk_down
 from .up import conclude, tell, value_of
 from .update import learn_edges, maximise_categorical, maximise_sums, replace_parameters
@@ -15,7 +14,6 @@ from .update import learn_edges, maximise_categorical, maximise_sums, replace_pa
 __all__ = [
     "FEW_PARTS",
     "PRECISIONS",
-    "DenseSumOnGpu",
     "Draws",
     "Pass",
     "Samples",
@@ -35,7 +33,6 @@ __all__ = [
     "leaf_flows",
     "learn_categories",
     "learn_edges",
-    "max_plus",
     "maximise_categorical",
     "maximise_sums",
     "moment_parts",

@@ -11,15 +11,12 @@ from torch import Tensor
 from ..fused import FusedLayer, FusedLeaves
 from .choose import add_masses, begin, choose_category, choose_edge, hand_through
 from .launching import launch
-from .maximum import best_sum
 from .tiles import FILL, LEAST, early_on, power
 
 #: Numbers of a tile of scores, and most elements of a block in one.
 CELLS, WHOLE = 2048, 2048
 #: Children of a term that are told at once.
 STEP = 16
-#: Of maxima: most rows and columns of a tile, and elements that are fetched at once.
-SIDE, UNROLLED = 64, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,34 +159,4 @@ def draw_categories(d: Draws, leaves: FusedLeaves, masses: Tensor, upto: Tensor,
         BR=power(runs),
         BC=each,
         PRIOR=d.prior,
-    )
-
-
-def max_plus(x: Tensor, w: Tensor, y: Tensor) -> None:
-    """``y[g,b,n] = max_e x[g,b,e] + w[g,n,e]``, exactly as its CPU twins compute it.
-
-    Args:
-        x: ``[G, B, E]`` float32, log elements.
-        w: ``[G, E, N]`` float32, log weights, transposed; each ``[E, N]`` in one piece, as ``y[g]`` is.
-        y: ``[G, B, N]`` float32.
-    """
-    groups, size, elements = x.shape
-    nodes = w.shape[2]
-    rows, cols = min(SIDE, power(size)), min(SIDE, power(nodes))
-    while rows > 16 and groups * triton.cdiv(size, rows) * triton.cdiv(nodes, cols) < FILL:
-        rows //= 2
-    launch(best_sum, (groups * triton.cdiv(size, rows), triton.cdiv(nodes, cols)))(
-        x.transpose(1, 2).contiguous(),
-        w,
-        y,
-        size,
-        nodes,
-        elements,
-        w.stride(0),
-        y.stride(0),
-        y.stride(1),
-        BN=rows,
-        BM=cols,
-        UNROLLED=UNROLLED,
-        num_warps=4 if rows * cols >= 2048 else 2,
     )
