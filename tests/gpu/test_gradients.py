@@ -76,9 +76,7 @@ def test_gradients_are_those_of_the_float64_engine(name: str, wide: bool, monkey
 
 @pytest.mark.parametrize("frozen", [False, True])
 @pytest.mark.parametrize("name", ["normal", "normal, shared", "mixed"])
-def test_real_values_have_the_gradients_of_the_float64_engine(
-    name: str, frozen: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_real_values_have_the_gradients_of_the_float64_engine(name: str, frozen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a network's outputs, say, with the circuit learning or ``frozen``; what is missing has none."""
     model, precise = pair(name)
     evidence, upstream = rows(model.circuit, 19, True), mixed(19, 1)
