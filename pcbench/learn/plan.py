@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -45,9 +46,9 @@ class Plan:
         if self.checkpoint is not None and self.checkpoint.is_dir():
             raise OptionError(f"checkpoint={str(self.checkpoint)!r} is a folder; give the name of a file")
 
-    @property
+    @cached_property
     def bounds(self) -> list[tuple[int, int]]:
-        """First and past-the-last place of each batch, in the epoch's order of rows."""
+        """First and past-the-last place of each batch, in the epoch's order of rows. Every step asks how many there are."""
         return batch_bounds(len(self.train), self.batch_size)
 
     @property

@@ -64,6 +64,16 @@ def test_every_row_is_used_once_an_epoch(monkeypatch):
     assert first != list(range(103))
 
 
+def test_batches_are_listed_once_and_not_in_every_step(monkeypatch):
+    import pcbench.learn.plan as plan
+
+    asked: list[tuple[int, int]] = []
+    real = plan.batch_bounds
+    monkeypatch.setattr(plan, "batch_bounds", lambda *sizes: (asked.append(sizes), real(*sizes))[1])
+    assert fit(chain(), rows(100), epochs=3, batch_size=10, method="mini-batch-em").step == 30
+    assert asked == [(100, 10)]
+
+
 def test_missing_values_and_arrays():
     data = rows(120, "gaussian").numpy()
     mask = torch.rand(data.shape, generator=torch.Generator().manual_seed(0)) < 0.6
