@@ -17,7 +17,7 @@ class FusedLayer:
 
     Attributes:
         is_sum: whether weights follow; otherwise a product or a vector of leaves.
-        narrow: whether blocks are small enough for the elements of a term to stay in registers.
+        narrow: whether blocks have one term, and are small enough for its elements to stay in registers.
         many: whether every block has several terms; otherwise every block has one.
         holes: whether nodes see some of their block's terms only, each of them whole or not at all.
         groups, nodes, width, terms: blocks; nodes of a block; elements of a term; terms of all blocks together.

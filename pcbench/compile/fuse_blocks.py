@@ -11,10 +11,8 @@ from torch import Tensor
 
 from .layers import InputLayer, Layer, LeafFactor, ProductLayer, Rows, SumLayer, SumTable, Term
 
-#: Precision → most nodes, and elements of a term, of a block whose elements (or ratios) a program keeps on the chip.
+#: Precision → most nodes, and elements, of a block of one term whose elements (or ratios) a program keeps on the chip.
 NARROW = {"fast": 512, "exact": 128}
-#: Most weights of a term for that, where a block has several terms: a program then needs all of a term's at once.
-NARROW_TERM = 16384
 #: Most parts that a term is cut into where nodes see some of it only: each takes exponentials for every node of the block. More
 #: where each node sees one of them, of at least eight elements, as in the leaf sums of Poon-Domingos circuits.
 PARTS, DIAGONAL_PARTS, LEAST_PART = 8, 64, 8
@@ -73,9 +71,7 @@ class FusedBlock:
 
     @property
     def narrow(self) -> bool:
-        if not self.is_sum or max(self.nodes, self.width) > self.most:
-            return False
-        return not self.many or self.nodes * self.width <= NARROW_TERM
+        return self.is_sum and not self.many and max(self.nodes, self.width) <= self.most
 
     @property
     def shape(self) -> Hashable:

@@ -47,7 +47,7 @@ def log_elements(
     BN: tl.constexpr, BK: tl.constexpr, USES: tl.constexpr, FACTORS: tl.constexpr,
 ):  # fmt: skip
     """``[BN, BK]``: Σ logs of leaves and of factors of nodes ``k`` of product ``t``."""
-    total = log_leaves(lookup, codes, slots, t, True, b, k, mask, B, WIDTH, BN, BK, USES)
+    total = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
     if FACTORS <= 4:
         for j in tl.static_range(FACTORS):
             total += factor_logs(values, factors, t, j, b, k, mask, B, FACTORS)

@@ -60,15 +60,6 @@ def put(at, tile, mask, FULL: tl.constexpr):
 
 
 @triton.jit
-def fetch(at, FETCH: tl.constexpr):
-    """Has cache lines of 128 bytes brought closer, for whoever reads them later."""
-    if FETCH:
-        tl.inline_asm_elementwise(
-            "prefetch.global.L2 [$1]; mov.b32 $0, 0;", "=r,l", [at], dtype=tl.int32, is_pure=False, pack=1
-        )  # fmt: skip
-
-
-@triton.jit
 def column_of(t, k, WIDTH, PARTS: tl.constexpr):
     """``[BK]``: columns of the children that elements ``k`` of term ``t`` multiply, where ``PARTS`` terms take them in turn."""
     column = k
@@ -127,12 +118,12 @@ def four_leaves(lookup, codes, s, last, b, k, mask, B, WIDTH, COUNT: tl.constexp
 
 
 @triton.jit
-def log_leaves(lookup, codes, slots, t, there, b, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr, USES: tl.constexpr):
-    """``[BN, BK]``: Σ log probabilities of the leaves of term ``t``, at most ``USES``; zeros if it is not ``there``."""
+def log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr, USES: tl.constexpr):
+    """``[BN, BK]``: Σ log probabilities of the leaves of term ``t``, at most ``USES``."""
     total = tl.zeros((BN, BK), tl.float32)
     if USES > 0:
         first = tl.load(slots + t)
-        last = tl.where(there, tl.load(slots + t + 1), first)
+        last = tl.load(slots + t + 1)
         if USES <= 4:
             total = four_leaves(lookup, codes, first, last, b, k, mask, B, WIDTH, USES)
         else:
@@ -172,22 +163,16 @@ def factor_values(values, scales, node, unit, b, k, mask, B, WIDTH):
 
 
 @triton.jit
-def two_factors(values, scales, n0, u0, n1, u1, b, k, mask, B, WIDTH, FACTORS: tl.constexpr):
-    """:func:`factor_values` of the first two factors; to be added up when they have arrived."""
+def log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS: tl.constexpr):
+    """``[BN, BK]`` and float64 ``[BN]``: Σ log values of the factors of term ``t``, and Σ of their scales.
+
+    The first four were looked up by :func:`four_factors`.
+    """
     v0, s0 = factor_values(values, scales, n0, u0, b, k, mask, B, WIDTH)
     v1 = v0
     s1 = s0
     if FACTORS > 1:
         v1, s1 = factor_values(values, scales, n1, u1, b, k, mask, B, WIDTH)
-    return v0, s0, v1, s1
-
-
-@triton.jit
-def all_factors(v0, s0, v1, s1, values, scales, factors, units, t, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS: tl.constexpr):
-    """``[BN, BK]`` and float64 ``[BN]``: Σ log values of the factors of term ``t``, and Σ of their scales.
-
-    The first two are here already.
-    """
     total = v0.to(tl.float32)
     shift = s0
     if FACTORS > 1:
@@ -211,16 +196,6 @@ def all_factors(v0, s0, v1, s1, values, scales, factors, units, t, n2, u2, n3, u
             total += value.to(tl.float32)
             shift += scale
     return total, shift
-
-
-@triton.jit
-def log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS: tl.constexpr):
-    """``[BN, BK]`` and float64 ``[BN]``: Σ log values of the factors of term ``t``, and Σ of their scales.
-
-    The first four were looked up by :func:`four_factors`.
-    """
-    v0, s0, v1, s1 = two_factors(values, scales, n0, u0, n1, u1, b, k, mask, B, WIDTH, FACTORS)
-    return all_factors(v0, s0, v1, s1, values, scales, factors, units, t, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
 
 
 @triton.jit

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from .edges import edge_products
-from .elements import fetch, put, take, weight_rows
+from .elements import put, take, weight_rows
 from .leaves import category_flows
 
 
@@ -60,7 +60,6 @@ def edge_em(
     ALIGNED: tl.constexpr,
     FULL: tl.constexpr,
     HOLES: tl.constexpr,
-    FETCH: tl.constexpr,
 ):
     """Counts and updates the weights of some nodes of a run, whose rows fit into a tile, or a ``PAIR``: counts never leave
     its registers. ``FULL``: they fill their tiles, which leaves room for a second program.
@@ -79,11 +78,6 @@ def edge_em(
     first = tl.load(run_start + run)
     last = tl.load(run_start + run + 1)
     start = weight_rows(weights_at, first, ALIGNED)  # 64 bits for it, 32 for places within a block: half the registers
-    if FULL:  # lines of 32 weights
-        line = 32 * tl.arange(0, BE // 32)
-        fetch(weights + start + (n[:, None] * WIDTH + line[None, :]), FETCH)
-        if PAIR:
-            fetch(weights + start + BE + (n[:, None] * WIDTH + line[None, :]), FETCH)
     flow, more = edge_products(
         ratios, elements, nodes_at, elements_at, offsets, strides, first, last, n, n_in, k, B, NODES, WIDTH,
         BM, BE, BK, PAIR, PRECISION, ALIGNED, FULL,

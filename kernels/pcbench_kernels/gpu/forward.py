@@ -25,7 +25,7 @@ def log_product(
     b, k, mask, B, WIDTH, BN: tl.constexpr, BK: tl.constexpr, USES: tl.constexpr, FACTORS: tl.constexpr,
 ):  # fmt: skip
     """``[BN, BK]``: log values of some nodes of product ``t``, relative to the scales of its factors."""
-    leaves = log_leaves(lookup, codes, slots, t, True, b, k, mask, B, WIDTH, BN, BK, USES)
+    leaves = log_leaves(lookup, codes, slots, t, b, k, mask, B, WIDTH, BN, BK, USES)
     nodes, _ = log_factors(values, scales, factors, units, t, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
     return leaves + nodes
 
@@ -77,7 +77,7 @@ def product_forward(
     k = tl.arange(0, BK)
     mask = within(b_in, k < WIDTH, FULL)
     column = column_of(t, k, WIDTH, PARTS)
-    v = log_leaves(lookup, codes, slots, whole, True, b, column, mask, B, ROW, BN, BK, USES)
+    v = log_leaves(lookup, codes, slots, whole, b, column, mask, B, ROW, BN, BK, USES)
     follow(EARLY)
     more, shift = log_factors(
         values, scales, factors, units, whole, n0, u0, n1, u1, n2, u2, n3, u3, b, column, mask, B, ROW, FACTORS
@@ -172,7 +172,7 @@ def narrow_sum_forward(
     unit = tl.load(units_at + g)
     element = tl.load(elements_at + g)
     tile = tl.load(w + corner, mask=(n < NODES)[:, None] & k_in[None, :], other=0.0)
-    v = log_leaves(lookup, codes, slots, g, True, b, k, mask, B, WIDTH, BN, BK, USES)
+    v = log_leaves(lookup, codes, slots, g, b, k, mask, B, WIDTH, BN, BK, USES)
     worst = tl.full((BM, BN), 1.0, tl.float32)
     follow(EARLY)
     more, shift = log_factors(values, scales, factors, units, g, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)

@@ -119,10 +119,11 @@ def flow_totals(
         stride = tl.multiple_of(stride, 16)
     mine = flows + tl.load(elements_at + first) * B + offset
     share = tl.cdiv(B, PARTS)
+    last = tl.minimum((part + 1) * share, B)
     total = tl.zeros((BQ, BN), tl.float32)
-    for b0 in range(part * share, tl.minimum((part + 1) * share, B), BQ):
+    for b0 in range(part * share, last, BQ):
         b = b0 + tl.arange(0, BQ)
-        mask = (b < tl.minimum((part + 1) * share, B))[:, None] & n_in[None, :]
+        mask = (b < last)[:, None] & n_in[None, :]
         total += tl.load(mine + b[:, None] * stride + n[None, :], mask=mask, other=0.0).to(tl.float32)
     tl.store(totals + (place * PARTS + part).to(tl.int64) * NODES + n, tl.sum(total, 0), mask=n_in)
 

@@ -128,7 +128,7 @@ def on_chip(p: Pass, layer: FusedLayer) -> bool:
     """Whether the elements of a launch's blocks, and ratios on the way down, stay in the programs that make them."""
     weights = layer.nodes * layer.width
     large = weights >= LARGE_BLOCK and layer.terms * weights * p.size >= LARGE_LAUNCH
-    return layer.narrow and not layer.many and not large
+    return layer.narrow and not large
 
 
 def limited(p: Pass, row: int, lavish: bool) -> dict[str, int]:

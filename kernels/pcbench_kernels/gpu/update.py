@@ -51,7 +51,6 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
         ALIGNED=edges.aligned,
         FULL=full,
         HOLES=edges.support is not None,
-        FETCH=p.weights.is_cuda,
         num_warps=most.warps if nodes * cols > EDGE_CELLS else warps(nodes * cols // 4),
         num_stages=stages(p, nodes, cols, inner, most.stages),
     )
@@ -60,7 +59,7 @@ def learn_edges(p: Pass, edges: FusedEdges, out: Tensor, rounded: Tensor | None,
 def _rows(edges: FusedEdges, cols: int, most: int, cells: int) -> tuple[int, bool]:
     """Nodes of a program, and whether they and their weights fill its tile; masks take registers that a large one has not."""
     nodes = side(edges.nodes, min(most, cells // cols))
-    if edges.nodes % nodes == 0 and edges.width == cols >= 32:
+    if edges.nodes % nodes == 0 and edges.width == cols:
         return nodes, True
     return side(edges.nodes, min(most, WEIGHT_ROWS, EDGE_CELLS // cols)), False
 
