@@ -51,6 +51,11 @@ class Peer:
         self.pc.mini_batch_em(step_size=STEP_SIZE, pseudocount=PSEUDOCOUNT)
         self._lap(clock, "update")
 
+    def steps(self, count: int) -> None:
+        """Steps one after the other: nothing waits for the GPU in between."""
+        for _ in range(count):
+            self.step()
+
     def _lap(self, clock: Clock | None, part: str) -> None:
         """A part ends when the GPU has done it."""
         if clock is not None:

@@ -17,10 +17,12 @@ from .plan import Plan
 
 #: Heading, key, number format. Columns that no row has are left out, as far as they may be.
 COLUMNS = [
-    ("sum edges", "sum_edges", ",d"), ("step ms", "step_ms", ".2f"), ("forward", "forward_ms", ".2f"),
+    ("sum edges", "sum_edges", ",d"), ("step ms", "step_ms", ".2f"), ("alone", "alone_ms", ".2f"),
+    ("forward", "forward_ms", ".2f"),
     ("backward", "backward_ms", ".2f"), ("EM", "em_ms", ".2f"), ("peak GB", "peak_gb", ".2f"),
     ("first step s", "first_step_s", ".1f"), ("TFLOP/s", "tflops", ".3g"), ("limit ms", "limit_ms", ".2f"),
-    ("× limit", "over_limit", ".1f"), ("PyJuice ms", "peer_step_ms", ".2f"), ("× faster", "faster", ".1f"),
+    ("× limit", "over_limit", ".1f"), ("PyJuice ms", "peer_step_ms", ".2f"), ("alone", "peer_alone_ms", ".2f"),
+    ("× faster", "faster", ".1f"),
     ("its GB", "peer_peak_gb", ".2f"), ("memory ÷ its", "memory_ratio", ".2f"), ("its first s", "peer_first_step_s", ".1f"),
     ("anchor ms", "anchor_ms", ".1f"),
 ]  # fmt: skip
@@ -28,6 +30,7 @@ OPTIONAL = {
     "limit_ms",
     "over_limit",
     "peer_step_ms",
+    "peer_alone_ms",
     "faster",
     "peer_peak_gb",
     "memory_ratio",
@@ -86,7 +89,11 @@ def table(rows: list[dict[str, Any]], facts: dict[str, Any]) -> Table:
 
 def _notes(rows: list[dict[str, Any]], facts: dict[str, Any], old: bool) -> list[str]:
     """What the columns mean, and the mean of the ratios."""
-    notes = [f"peak: {facts['peak_is']}", "first step: construction and compilation included"]
+    notes = [
+        f"peak: {facts['peak_is']}",
+        "step: one of many, as in a training; alone: waited for, as its parts are",
+        "first step: construction and compilation included",
+    ]
     if facts.get("cold"):
         notes[-1] += ", from empty caches"
     if facts.get("no_peer"):

@@ -13,8 +13,9 @@ from .model import Model, Parameters
 from .model_views import node_flows, node_values
 from .stamps import Clock
 from .statistics import Statistics
-from .steps import em_step, expectation, forward
+from .steps import em_step, em_steps, expectation, forward, settled_step
 from .topdown import draw, maximise_tree, require_support
+from .underway import Underway, launch_step
 from .upward import Activations, upward
 from .weight_map import WeightMap
 from .workspace import Workspace
@@ -30,6 +31,7 @@ __all__ = [
     "Spaces",
     "Statistics",
     "Targets",
+    "Underway",
     "Wanted",
     "WeightMap",
     "Workspace",
@@ -41,12 +43,14 @@ __all__ = [
     "downward",
     "draw",
     "em_step",
+    "em_steps",
     "empty_samples",
     "expectation",
     "forward",
     "fused_draw",
     "fused_explain",
     "fused_posteriors",
+    "launch_step",
     "lent_workspace",
     "max_product",
     "maximise",
@@ -54,6 +58,7 @@ __all__ = [
     "node_flows",
     "node_values",
     "require_support",
+    "settled_step",
     "small_enough_to_pin",
     "upward",
 ]

@@ -17,7 +17,7 @@ from ..compile import Program
 from .fused_densities import compute_densities
 from .fused_evidence import FusedBatch
 from .fused_leaves import count_leaves, lay_out_codes, lookups_of, samples_of, sort_all
-from .fused_pass import HOLD, OUTSIDE, SUSPECT, FusedPass, flags
+from .fused_pass import FLAGS, HOLD, OUTSIDE, SUSPECT, WRONG, FusedPass, flags
 from .fused_soft import fill_soft, fused_soft
 from .graphs import beside
 from .model import Parameters
@@ -68,12 +68,18 @@ def new_pass(
 
 def length_of_report(program: Program, size: int) -> int:
     """Numbers that a pass over ``size`` rows reports."""
-    return size * program.circuit.num_outputs + HOLD
+    return size * program.circuit.num_outputs + FLAGS
 
 
-def begin(up: FusedPass) -> None:
-    """The launches ahead of all layers: flags, and what the leaves look up."""
-    up.flags.zero_()
+def begin(up: FusedPass, behind: bool = False) -> None:
+    """The launches ahead of all layers: flags, and what the leaves look up. ``behind`` a step that may change no parameter,
+    or has counts that are not finite, neither does this pass."""
+    if behind:
+        from pcbench_kernels.gpu import renew
+
+        renew(up.flags, WRONG)
+    else:
+        up.flags.zero_()
     lay_out_codes(up.program, up.batch, up.flags[OUTSIDE:])
     compute_densities(up.program, up.parameters, up.batch, up.buffers.lookups)
 
@@ -94,7 +100,7 @@ def report_flags(up: FusedPass) -> None:
     """The launch that writes the flags behind the log-likelihoods."""
     from pcbench_kernels.gpu import tell
 
-    tell(up.flags[:HOLD], up.report[-HOLD:])
+    tell(up.flags, up.report[-FLAGS:])
 
 
 def fused_downward(up: FusedPass, statistics: Statistics) -> None:

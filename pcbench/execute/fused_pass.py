@@ -19,8 +19,9 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
     from pcbench_kernels.gpu import Pass
 
 #: What may go wrong in a pass, each with a flag: mass was lost to underflow, a value is no category, a count is not finite.
-#: The last flag is the launches' own: with it, no parameter changes.
+#: With the last flag, no parameter changes.
 SUSPECT, OUTSIDE, WRONG, HOLD = range(4)
+FLAGS = 4
 
 
 @dataclass(eq=False)
@@ -41,7 +42,7 @@ class FusedPass:
     @property
     def likelihood(self) -> Tensor:
         """``[B, outputs]``, on the GPU."""
-        return self.report[:-HOLD].view(self.batch.size, -1)
+        return self.report[:-FLAGS].view(self.batch.size, -1)
 
     @property
     def flags(self) -> Tensor:
@@ -51,7 +52,7 @@ class FusedPass:
     def settle(self) -> Settled:
         """Wait for the GPU, and judge what it reports; see :meth:`judge`."""
         host = self.report.cpu()
-        return self.judge(host[:-HOLD].view(self.batch.size, -1), host[-HOLD:].tolist())
+        return self.judge(host[:-FLAGS].view(self.batch.size, -1), host[-FLAGS:].tolist())
 
     def judge(self, likelihood: Tensor, raised: Sequence[float]) -> Settled:
         """What log-likelihoods ``[B, outputs]`` and flags (0: down) say. Warns once that mass was lost.
@@ -91,7 +92,7 @@ class Settled:
 
 def flags(workspace: Workspace, device: torch.device) -> Tensor:
     """See :data:`SUSPECT`, :data:`OUTSIDE`, :data:`WRONG`, :data:`HOLD`."""
-    return workspace.get("flags", (4,), torch.int32, device)
+    return workspace.get("flags", (FLAGS,), torch.int32, device)
 
 
 def flows_into(up: FusedPass, table: int, entries: Sequence[int]) -> Tensor:

@@ -15,7 +15,7 @@ from ..compile import LeafTable, Program, weight_starts
 from .fused import begin, climb, flow_down, length_of_report, new_pass, report_flags
 from .fused_evidence import FusedBatch
 from .fused_leaves import learn_leaves, samples_of, sort_all
-from .fused_pass import HOLD, WRONG, Settled, flags
+from .fused_pass import FLAGS, HOLD, WRONG, Settled, flags
 from .graphs import beside
 from .model import Parameters
 from .stamps import Stamps
@@ -48,10 +48,12 @@ class FusedStep:
     def __init__(self, program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> None:
         assert program.fused is not None
         # The GPU writes what it reports into the CPU's memory: nothing is copied at the end.
-        self._cuda = program.device.type == "cuda"
-        report = torch.empty(length_of_report(program, batch.size), dtype=torch.float64, pin_memory=self._cuda)
+        cuda = program.device.type == "cuda"
+        report = torch.empty(length_of_report(program, batch.size), dtype=torch.float64, pin_memory=cuda)
         self.up = new_pass(program, old, batch, workspace, downward=True, report=report)
-        self._likelihood, self._raised = self.up.likelihood, report[-HOLD:]
+        self._likelihood, self._raised = self.up.likelihood, report[-FLAGS:]
+        self._end = torch.cuda.Event() if cuda else None
+        self._rates = torch.empty(2, pin_memory=cuda)
         self._new, self._number = new, next(_numbers)
         self._in_place = old.places == new.places
         self._samples = samples_of(self.up)
@@ -59,26 +61,44 @@ class FusedStep:
         self._base = base
         self._counts = workspace.get("late counts", (end - base,), torch.float32, program.device)
         self._update = update_of(program, workspace)
-        self.moves, self.rehearsed = workspace.moves, False
+        self.moves, self.rehearsed, self._launched = workspace.moves, False, False
         self.memory = frozenset((*old.places, *new.places))
 
-    def launch(self, step: float, pseudocount: float, stamps: Stamps | None = None) -> None:
-        """All of it; with ``stamps``, which mark the ends of its parts, in as many graphs as parts."""
-        set_rates(self._update, self.up.workspace, step, pseudocount)
-        if stamps is None:
+    def launch(self, step: float, pseudocount: float, timed: bool = False) -> Stamps | None:
+        """All of it; where it is ``timed``, in as many graphs as parts, with stamps at their ends."""
+        set_rates(self._update, self.up.workspace, step, pseudocount, self._rates)
+        stamps = self._timed() if timed else None
+        if not timed:
             self._run("step", self._step)
-            return
-        self._run("forward", lambda: self._sorted(self._climb))
-        stamps.mark("forward")
-        self._run("flow", self._flow)
-        stamps.mark("backward")
-        self._run("learn", self._learn)
-        stamps.mark("update")
+        if self._end is not None:
+            self._end.record(torch.cuda.current_stream(self.up.program.device))
+        self._launched = True
+        return stamps
+
+    def _timed(self) -> Stamps:
+        parts = {"forward": lambda: self._sorted(self._climb), "backward": self._flow, "update": self._learn}
+        if self._launched:  # graphs that are made in between would count as time of the GPU
+            for part, work in parts.items():
+                self.up.workspace.graphs.capture((self._number, part), work, self.up.program.device)
+        stamps = Stamps(self.up.program.device)
+        for part, work in parts.items():
+            self._run(part, work)
+            stamps.mark(part)
+        return stamps
+
+    def wait(self) -> None:
+        """Wait for the GPU to come to the end of the step."""
+        if self._end is not None:
+            self._end.synchronize()
+
+    @property
+    def held(self) -> bool:
+        """After :meth:`wait`: whether steps launched behind this one change no parameter."""
+        raised = self._raised.tolist()
+        return bool(raised[WRONG] or raised[HOLD])
 
     def settle(self) -> Settled:
-        """Wait for the GPU; see :meth:`FusedPass.judge`."""
-        if self._cuda:
-            torch.cuda.current_stream(self.up.program.device).synchronize()
+        """After :meth:`wait`; see :meth:`FusedPass.judge`."""
         return self.up.judge(self._likelihood.clone(), self._raised.tolist())
 
     def _run(self, what: str, work: Callable[[], None]) -> None:
@@ -90,7 +110,7 @@ class FusedStep:
 
     def _sorted(self, *works: Callable[[], None]) -> None:
         """``works`` from the data on, while samples are sorted."""
-        begin(self.up)
+        begin(self.up, behind=self._in_place)
         with beside(self.up.program.device, lambda: sort_all(self.up, self._samples)):
             for work in works:
                 work()
@@ -127,26 +147,33 @@ class FusedStep:
 
 
 def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> FusedStep:
-    """The step from the memory of ``old`` into that of ``new``, whose old contents do not matter.
+    """The step from the memory of ``old`` into that of ``new``, whose old contents do not matter; one that is not under way.
 
     It is laid out once, and kept in the workspace.
     """
     held = workspace.steps
-    key = (program, batch.size, batch.kind, old.places, new.places)
-    step = held.get(key)
+    busy = {id(other.step) for other in workspace.under_way}
+    for lane in range(len(busy) + 1):
+        key = (program, batch.size, batch.kind, old.places, new.places, lane)
+        step = held.get(key)
+        if step is None or id(step) not in busy:
+            break
     if step is None or step.moves != workspace.moves:
         memory = frozenset((*old.places, *new.places))
         for other in [k for k, s in held.items() if s.memory != memory]:
             del held[other]  # so that no parameters are held that nobody else holds
+        rehearsed = lane > 0 and held[*key[:-1], 0].rehearsed  # they launch the same kernels
         step = held[key] = FusedStep(program, old, new, batch, workspace)
+        step.rehearsed = rehearsed
     step.up.batch = batch
     return step
 
 
-def set_rates(update: Update, workspace: Workspace, step: float, pseudocount: float) -> None:
-    """Step size and pseudocount of the launches to come."""
+def set_rates(update: Update, workspace: Workspace, step: float, pseudocount: float, held: Tensor) -> None:
+    """Step size and pseudocount of the launches to come; ``held``: memory of the CPU for the two, until these have ended."""
     if workspace.remembered.get("rates") != (step, pseudocount):
-        update.rates.copy_(torch.tensor([step, pseudocount]))
+        held[0], held[1] = step, pseudocount
+        update.rates.copy_(held, non_blocking=True)
         workspace.remembered["rates"] = (step, pseudocount)
 
 

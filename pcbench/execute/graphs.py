@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-#: Captured graphs that a workspace keeps; a training loop needs up to nine (four of a step, batches of two sizes, validation).
+#: Captured graphs that a workspace keeps; a training needs up to twelve (five of a step, batches of two sizes, validation).
 GRAPHS = 16
 
 
@@ -75,11 +75,18 @@ class Graphs:
             work()
             self.held[key] = None
             return
-        if self.held[key] is None:
-            torch.cuda.synchronize(device)
-            graph = torch.cuda.CUDAGraph()
-            # What other threads do meanwhile (a run that trains in the background) does not disturb it.
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                work()
-            self.held[key] = graph
+        self.capture(key, work, device)
         self.held[key].replay()
+
+    def capture(self, key: Hashable, work: Callable[[], None], device: torch.device) -> None:
+        """Have the graph of ``work``, whose kernels are compiled, ready for :meth:`run`."""
+        if device.type != "cuda" or self._rehearsing or self.held.get(key) is not None:
+            return
+        if key not in self.held and len(self.held) >= GRAPHS:
+            self.held.pop(next(iter(self.held)))
+        torch.cuda.synchronize(device)
+        graph = torch.cuda.CUDAGraph()
+        # What other threads do meanwhile (a run that trains in the background) does not disturb it.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            work()
+        self.held[key] = graph

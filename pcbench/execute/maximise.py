@@ -88,7 +88,7 @@ def _maximise_fused(model: Model, statistics: Statistics, step: float, pseudocou
     assert program.fused is not None
     workspace = Workspace()
     update = update_of(program, workspace)
-    set_rates(update, workspace, step, pseudocount)
+    set_rates(update, workspace, step, pseudocount, torch.empty(2))
     flags(workspace, program.device).zero_()
     rounded = None if out.operands is out.flat else out.operands
     for rows in program.fused.rows:

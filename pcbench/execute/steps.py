@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from ..errors import DataError, hinted
+from ..errors import hinted
 from .downward import downward
 from .evidence import Batch, Data, Evidence
 from .fused import fused_downward, fused_upward
 from .fused_evidence import FusedBatch, fused_batch
 from .fused_pass import FusedPass
-from .fused_update import fused_step
 from .linear import fastest_upward
-from .maximise import check_rates, maximise, recycled
+from .maximise import check_rates, maximise
 from .model import Model
-from .stamps import Clock, Stamps
+from .stamps import Clock
 from .statistics import Statistics
+from .underway import Stepped, Underway, forget_steps, launch_step
 from .workspace import Workspace
-
-
-class Stepped(NamedTuple):
-    """What a step of EM gives.
-
-    Attributes:
-        model: with the new parameters.
-        log_likelihood: ``[B, outputs]`` float64, nats, under the old ones.
-    """
-
-    model: Model
-    log_likelihood: Tensor
 
 
 @hinted
@@ -153,32 +141,74 @@ def em_step(
     check_rates(step_size, pseudocount)
     with torch.no_grad():
         evidence, workspace = Evidence.of(evidence), workspace or Workspace()
-        lost_mass = False
-        if (laid_out := fused_batch(model.program, evidence, workspace)) is not None:
-            stamps = Stamps(model.program.device) if clock is not None else None
-            in_place = recycle is model
-            new = model if in_place else recycled(model, recycle)
-            step = fused_step(model.program, model.parameters, new.parameters, laid_out, workspace)
-            if not step.rehearsed:
-                _rehearse("step", lambda: step.launch(step_size, pseudocount), laid_out, model, workspace)
-                step.rehearsed = True
-            step.launch(step_size, pseudocount, stamps)
-            if in_place:  # while the GPU is at work
-                new = Model(model.program, model.parameters.again(model.program))
-            settled = step.settle()
-            if settled.wrong and settled.exact:
-                kept = "the nodes in question were not changed" if in_place else "the model was not changed"
-                raise DataError(f"the expected counts of a layer hold NaN or infinity; {kept}")
-            if clock is not None and stamps is not None:
-                clock.divide(stamps.seconds())
-            if settled.exact:
-                return Stepped(new, settled.log_likelihood)
-            recycle, lost_mass = None if in_place else new, True
+        forget_steps(workspace, model.program.device)
+        if (under_way := launch_step(model, evidence, step_size, pseudocount, workspace, recycle, clock)) is not None:
+            return settled_step(under_way, statistics)
         statistics = Statistics.within(model.program, workspace) if statistics is None else statistics.reset()
-        if lost_mass:  # as it would again
-            log_likelihood = _exact_expectation(model, evidence, workspace, statistics, clock)
-        else:
-            _, log_likelihood = expectation(model, evidence, workspace, statistics, clock)
+        _, log_likelihood = expectation(model, evidence, workspace, statistics, clock)
         new = maximise(model, statistics, step_size, pseudocount, recycle)
         _lap(clock, "update")
         return Stepped(new, log_likelihood)
+
+
+def em_steps(
+    model: Model, batches: Iterable[Data], step_size: float = 1.0, pseudocount: float = 0.0, workspace: Workspace | None = None
+) -> Iterator[Stepped]:
+    """Steps of EM, a batch each, from what the step before gave: the same as :func:`em_step`, one after the other.
+
+    A GPU is told the next step before the one before it is waited for, and a step may write over the model that it reads, the
+    first included: of a model that is yielded, the memory may hold what the next step makes.
+
+    Raises:
+        DataError: as :func:`em_step`; later batches have changed nothing.
+    """
+    check_rates(step_size, pseudocount)
+    workspace = workspace or Workspace()
+    forget_steps(workspace, model.program.device)
+    waiting: deque[Underway] = deque()
+    coming, ended = iter(batches), False
+    todo: deque[Evidence] = deque()
+    while True:
+        if not todo and not ended:
+            if (batch := next(coming, None)) is None:
+                ended = True
+            else:
+                todo.append(Evidence.of(batch))
+        newest = waiting[-1].new if waiting else model
+        if todo and (launched := launch_step(newest, todo[0], step_size, pseudocount, workspace, newest)) is not None:
+            todo.popleft()
+            waiting.append(launched)
+        elif waiting:
+            stepped = settled_step(waiting.popleft())
+            todo.extendleft(step.evidence for step in reversed(waiting) if step.void)
+            waiting = deque(step for step in waiting if not step.void)
+            model = stepped.model
+            yield stepped
+        elif todo:
+            stepped = em_step(model, todo.popleft(), step_size, pseudocount, workspace)
+            model = stepped.model
+            yield stepped
+        else:
+            return
+
+
+def settled_step(under_way: Underway, statistics: Statistics | None = None) -> Stepped:
+    """What a step under way has come to: done anew by the exact passes where the fused ones lost mass.
+
+    Args:
+        under_way: not void.
+        statistics: memory for counts where they have to be kept.
+
+    Raises:
+        DataError: as :func:`em_step`.
+    """
+    if (stepped := under_way.settle()) is not None:
+        return stepped
+    old, new, workspace, clock = under_way.old, under_way.new, under_way.workspace, under_way.clock
+    with torch.no_grad():
+        statistics = Statistics.within(old.program, workspace) if statistics is None else statistics.reset()
+        log_likelihood = _exact_expectation(old, under_way.evidence, workspace, statistics, clock)
+        recycle = None if new.parameters.places == old.parameters.places else new
+        made = maximise(old, statistics, under_way.step_size, under_way.pseudocount, recycle)
+        _lap(clock, "update")
+        return Stepped(made, log_likelihood)

@@ -33,6 +33,8 @@ class Workspace:
         self.graphs = Graphs()
         #: Steps of training that are laid out, by what and where they read and write.
         self.steps: dict[Hashable, Any] = {}
+        #: Those that were launched and have not been waited for, in their order.
+        self.under_way: list[Any] = []
         #: Memory of evidence that was laid out, by program and form, and how often buffers had moved by then.
         self.batches: dict[Hashable, Any] = {}
         #: Counts the fused passes whose batch the exact ones evaluated again.

@@ -41,6 +41,11 @@ class Control:
         """Whether the run was asked to stop; read without the lock, between batches."""
         return self._stop
 
+    @property
+    def asked(self) -> bool:
+        """Whether anything is to be done before the next step but one; read without the lock."""
+        return self._stop or self._pause or self._step_size is not None
+
     def _state(self) -> State:
         if self._end is not None:
             return self._end

@@ -57,6 +57,7 @@ class EventLog:
         self._seq = self._events[-1].seq if self._events else 0
         self._start = time.monotonic() - elapsed
         self._callbacks: dict[int, Callback] = {}
+        self._steering: set[int] = set()
         self._numbers = itertools.count()
         self._faulty: set[int] = set()
 
@@ -88,15 +89,26 @@ class EventLog:
             self._seq = event.seq
             return event, list(self._callbacks.items())
 
-    def subscribe(self, callback: Callback) -> Callable[[], None]:
-        """Call ``callback(event)`` for every later event, in the training thread; returns how to end that."""
+    @property
+    def steered(self) -> bool:
+        """Whether a callback may ask for the model of the moment, or steer the run."""
+        return bool(self._steering)
+
+    def subscribe(self, callback: Callback, passive: bool = False) -> Callable[[], None]:
+        """Call ``callback(event)`` for every later event, in the training thread; returns how to end that.
+
+        ``passive``: it does nothing to the run, and asks for no model, so that the next step need not wait for it.
+        """
         with self._lock:
             number = next(self._numbers)
             self._callbacks[number] = callback
+            if not passive:
+                self._steering.add(number)
 
         def unsubscribe() -> None:
             with self._lock:
                 self._callbacks.pop(number, None)
+                self._steering.discard(number)
 
         return unsubscribe
 

@@ -119,7 +119,7 @@ def _launch(
     if progress:
         from .progress import ProgressBar  # rich takes a while to import, and most runs show no bar
 
-        log.subscribe(ProgressBar(plan.total_steps, position.step))
+        log.subscribe(ProgressBar(plan.total_steps, position.step), passive=True)
     if on_event is not None:
         log.subscribe(on_event)
     if position.step_size is not None:

@@ -10,7 +10,18 @@ from typing import Any
 from torch import Tensor
 
 from ..compile import Program
-from ..execute import Clock, Evidence, Model, Statistics, Workspace, em_step, maximise
+from ..execute import (
+    Clock,
+    Evidence,
+    Model,
+    Statistics,
+    Underway,
+    Workspace,
+    em_step,
+    launch_step,
+    maximise,
+    settled_step,
+)
 from .em import accumulate, require_possible, summed
 
 
@@ -93,6 +104,18 @@ class Learner(abc.ABC):
         """Whether :meth:`step` writes a new model over the old one where it is given that one to ``recycle``."""
         return False
 
+    def launch(
+        self, model: Model, batch: Evidence, step_size: float, counts: Counts, clock: Clock | None = None
+    ) -> Underway | None:
+        """Tell a GPU to do a step in place; ``None``: it cannot be done so, or not before those under way are settled."""
+        return None
+
+    def settle(self, under_way: Underway, rows: Tensor) -> tuple[Model, float]:
+        """What :meth:`step` gives, of a step that :meth:`launch` gave and that is not void."""
+        stepped = settled_step(under_way)
+        require_possible(stepped.log_likelihood, rows, "the training data")
+        return stepped.model, summed(stepped.log_likelihood)
+
     def remember(self) -> Memory | None:
         """What the next step depends on besides the model; ``None``: nothing."""
         return None
@@ -120,6 +143,11 @@ class EMLearner(Learner):
 
     def in_place(self, program: Program) -> bool:
         return program.fused is not None
+
+    def launch(
+        self, model: Model, batch: Evidence, step_size: float, counts: Counts, clock: Clock | None = None
+    ) -> Underway | None:
+        return launch_step(model, batch, step_size, self._pseudocount, counts.workspace, model, clock)
 
     def step(
         self,

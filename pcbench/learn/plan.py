@@ -112,8 +112,10 @@ def constant_columns(evidence: Evidence, variables: Variables) -> list[str]:
     mask = evidence.mask()
     names = []
     for variable in variables:
+        if not isinstance(variable.domain, Real):
+            continue
         present = evidence.values[mask[:, variable.index], variable.index]
-        if isinstance(variable.domain, Real) and len(present) > 1 and bool((present == present[0]).all()):
+        if len(present) > 1 and bool((present == present[0]).all()):
             names.append(variable.name)
     return names
 

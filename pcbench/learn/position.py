@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -50,6 +50,23 @@ class Position:
     step_size: float | None = None
 
 
+@dataclass(frozen=True)
+class Sole:
+    """The model of a run, while nobody else has it.
+
+    Attributes:
+        asked: whether somebody wants it meanwhile, or the run is interrupted from the keyboard.
+    """
+
+    model: Model
+    _place: Place
+    _interrupts: Sequence[object]
+
+    @property
+    def asked(self) -> bool:
+        return self._place.wanted or bool(self._interrupts)
+
+
 class Place:
     """Holds a run's position for several threads, and knows whose memory may be used again.
 
@@ -61,7 +78,8 @@ class Place:
         self._lock = threading.RLock()
         self._position = position
         self._shared = True  # the first model may be the caller's
-        self._wanted = False
+        #: Whether somebody waits for the model.
+        self.wanted = False
 
     @property
     def position(self) -> Position:
@@ -70,25 +88,25 @@ class Place:
 
     def share(self) -> Position:
         """For everyone else."""
-        self._wanted = True  # a training thread lets go of the lock for moments only: its next step must not need it
+        self.wanted = True  # a training thread lets go of the lock for moments only: its next step must not need it
         with self._lock:
-            self._shared, self._wanted = True, False
+            self._shared, self.wanted = True, False
             return self._position
 
     @contextmanager
-    def alone(self) -> Iterator[Model | None]:
+    def alone(self) -> Iterator[Sole | None]:
         """The model, if nobody else has it, or wants it; it may be written over, if :meth:`advance` then says so.
 
         Until the end whoever asks for it waits, and so does an interrupt from the keyboard.
         """
         self._lock.acquire()
-        if self._shared or self._wanted:
+        if self._shared or self.wanted:
             self._lock.release()
             yield None
             return
         try:
-            with uninterrupted():
-                yield self._position.model
+            with uninterrupted() as interrupts:
+                yield Sole(self._position.model, self, interrupts)
         finally:
             self._lock.release()
 

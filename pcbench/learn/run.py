@@ -167,13 +167,17 @@ class Run:
         """Events after number ``since``, oldest first; a very long run has forgotten its first ones."""
         return self._log.since(since)
 
-    def subscribe(self, callback: Callback) -> Callable[[], None]:
+    def subscribe(self, callback: Callback, passive: bool = False) -> Callable[[], None]:
         """Call ``callback(event)`` for every new event; returns a function that ends this.
 
         Callbacks run in the training thread and should only put the event somewhere. One that raises is reported as a
         message event; the run goes on.
+
+        Args:
+            callback: what to call.
+            passive: it does nothing to the run, and asks for no model: then a GPU is told the next step before the callback is.
         """
-        return self._log.subscribe(callback)
+        return self._log.subscribe(callback, passive)
 
     def curve(self, metric: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Steps and values of a metric, such as ``train_ll``: two arrays of one length, empty for an unknown name."""

@@ -54,6 +54,7 @@ class StepClock:
     def __init__(self, keep: int = 64) -> None:
         self._recent: deque[StepSplit] = deque(maxlen=keep)
         self._parts = dict.fromkeys(PARTS, 0.0)
+        self._divided: Mapping[str, float] = {}
         self._start = self._last = time.perf_counter()
 
     def start(self) -> None:
@@ -74,7 +75,15 @@ class StepClock:
         for part, share in seconds.items():
             if part in self._parts and whole > 0:
                 self._parts[part] += (now - self._last) * share / whole
-        self._last = now
+        self._last, self._divided = now, seconds
+
+    def resemble(self) -> None:
+        """The step so far was like the one last divided: it spent as many seconds in each of those parts, or less if it was
+        shorter; time for data counts as far as it comes on top."""
+        whole, spent = sum(self._divided.values()), time.perf_counter() - self._start
+        scale = min(1.0, spent / whole) if whole > 0 else 0.0
+        self._parts["data"] = min(self._parts["data"], max(0.0, spent - scale * whole))
+        self._parts.update({part: scale * seconds for part, seconds in self._divided.items() if part in self._parts})
 
     def stop(self, samples: int, exact: bool = False) -> StepSplit:
         """End a step over ``samples`` rows; the next one begins at this moment, unless :meth:`start` is called again.

@@ -57,9 +57,14 @@ def launches(circuit: Circuit, precision: str, capability: int) -> list[Launch]:
 def _step(plan: Fused) -> None:
     p = stand_in(BATCH, plan.operands, plan.logs, plan.precision, plan.lookup_types)
     single, flag, logs, operands = torch.empty(16, device="meta"), p.suspect, p.flows, p.operands
-    told = Update(single, flag, flag, 1e-30)
+    told, reported = Update(single, flag, flag, 1e-30), torch.empty(BATCH + 4, dtype=torch.float64, device="meta")
+    four = torch.empty(4, dtype=torch.int32, device="meta")
+    up.renew(four, 2)
     for layer in plan.layers:
         up.value_of(p, layer)
+    for hold in (flag, None):
+        up.conclude(p, plan.roots, 1, reported, hold)
+    up.tell(four, reported[BATCH:])
     for layer in reversed(plan.layers):
         down.flow_through(p, layer)
     for edges in plan.edges:

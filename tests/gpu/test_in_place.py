@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 import pcbench
 from pcbench import Evidence, Finite, Model
 from pcbench.errors import DataError
-from pcbench.execute import Statistics, Workspace, em_step, expectation
+from pcbench.execute import Statistics, Workspace, em_step, em_steps, expectation, launch_step, settled_step
+from pcbench.execute.fused_pass import WRONG
 from pcbench.execute.graphs import Graphs
 from pcbench_kernels.gpu import rehearsal
 
@@ -83,6 +85,73 @@ def test_lost_mass_is_computed_exactly_elsewhere() -> None:
         same(value, learnt[parameter], 1e-5)
 
 
+class TestStepsUnderWay:
+    """Steps launched before the one before them has been waited for. (The interpreter has done them by then; what they leave to
+    each other is the same.)"""
+
+    @pytest.mark.parametrize("name", ["hclt", "hmm, tied", "mixed"])
+    def test_give_what_steps_one_after_the_other_give(self, name: str) -> None:
+        model, _ = pair(name)
+        batches = [rows(model.circuit, size, True) for size in (11, 11, 11, 10, 11, 11)]
+        alone, likelihoods = model.clone(), []
+        for batch in batches:
+            alone, likelihood = em_step(alone, batch, 0.5, 0.01, recycle=alone)
+            likelihoods.append(likelihood)
+        space = Workspace()
+        got = list(em_steps(model, batches, 0.5, 0.01, space))
+        assert all(torch.equal(one.log_likelihood, two) for one, two in zip(got, likelihoods, strict=True))
+        assert identical(state(got[-1].model), state(alone))
+        assert not space.under_way
+
+    @pytest.mark.parametrize("broken", ["outside", "mass", "count"])
+    def test_change_nothing_behind_one_that_may_not(self, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        if broken == "mass":
+            model, _, bad = losing_mass()
+            good = bad
+        else:
+            model, _ = pair("hclt")
+            bad = rows(model.circuit, 20, False).values
+            good = bad.clone()
+            if broken == "outside":
+                bad[3, 2] = 7
+        space = Workspace()
+        first = launch_step(model, Evidence(good), 0.5, 0.01, space, model) if broken != "mass" else None
+        if first is not None:
+            settled_step(first)
+        before = state(model)
+        one = launch_step(model, Evidence(bad), 0.5, 0.01, space, model)
+        assert one is not None
+        if broken == "count":
+            one.step._raised[WRONG] = 1.0
+            one.step.up.flags[WRONG] = 1
+            before = state(model)
+        two = launch_step(one.new, Evidence(good), 0.5, 0.01, space, one.new)
+        assert two is not None
+        assert identical(state(model), before)
+        if broken == "mass":
+            with pytest.warns(RuntimeWarning, match="lost mass"):
+                assert one.settle() is None
+        else:
+            with pytest.raises(DataError):
+                one.settle()
+        assert two.void
+        assert two.settle() is None
+        again = em_step(model, good, 0.5, 0.01, space, recycle=model)  # held no longer
+        if broken != "mass":
+            assert not identical(state(again.model), before)
+
+    def test_that_lost_mass_are_done_anew_and_so_are_those_behind(self) -> None:
+        model, precise, data = losing_mass()
+        with pytest.warns(RuntimeWarning, match="lost mass"):
+            got = [s.log_likelihood for s in em_steps(model, [data] * 3, 0.5, 0.1)]
+        expected = []
+        for _ in range(3):
+            precise, log_likelihood = em_step(precise, data, 0.5, 0.1)
+            expected.append(log_likelihood)
+        for one, two in zip(got, expected, strict=True):
+            same(one, two, 1e-5)
+
+
 @pytest.mark.parametrize("asks", [False, True])
 def test_a_run_keeps_one_model_and_those_that_somebody_asked_for(asks: bool) -> None:
     model, _ = pair("rat")
@@ -101,6 +170,21 @@ def test_a_run_keeps_one_model_and_those_that_somebody_asked_for(asks: bool) -> 
     assert all(identical(state(m), then) for m, then in seen)
     alone = pcbench.fit(model, data, epochs=2, batch_size=8)
     assert identical(state(run.model), state(alone.model))
+
+
+def test_a_run_that_launches_ahead_gives_whole_steps_to_whoever_asks() -> None:
+    model, _ = pair("rat")
+    data = rows(model.circuit, 24, False).values
+    run = pcbench.fit(model, data, epochs=12, batch_size=8, background=True)
+    seen: list[tuple[Model, list[torch.Tensor]]] = []
+    while run.state == "running":
+        if len(seen) < 5:
+            seen.append((run.model, state(run.model)))
+        time.sleep(0.1)
+    run.wait()
+    assert all(identical(state(m), then) for m, then in seen)
+    assert identical(state(run.model), state(pcbench.fit(model, data, epochs=12, batch_size=8).model))
+    assert [e.step for e in run.events() if e.kind == "step"] == list(range(1, 37))
 
 
 @pytest.mark.parametrize("name", ["hclt", "normal", "mixed", "hmm, tied"])

@@ -82,8 +82,9 @@ def test_only_a_model_that_nobody_has_is_written_over() -> None:
         assert own is None  # the caller's
         stand.advance(Position(stand.position.model.clone()))
     with stand.alone() as own:
-        assert own is stand.position.model
-    assert stand.share().model is own
+        assert own is not None
+        assert own.model is stand.position.model
+    assert stand.share().model is own.model
     with stand.alone() as again:
         assert again is None
 
@@ -95,10 +96,12 @@ def test_whoever_asks_during_a_step_gets_the_model_after_it() -> None:
     asking = threading.Thread(target=lambda: got.append(stand.share()))
     with stand.alone() as own:
         assert own is not None
+        assert not own.asked
         asking.start()
         time.sleep(0.05)
         assert not got
-        after = Position(own.clone(), step=1)
+        assert own.asked
+        after = Position(own.model.clone(), step=1)
         stand.advance(after)
     asking.join(timeout=5)
     assert got == [after]

@@ -99,7 +99,7 @@ class ScriptedRun:
         with self._lock:
             return [event for event in self._events if event.seq > since]
 
-    def subscribe(self, callback: Callable[[ScriptedEvent], None]) -> Callable[[], None]:
+    def subscribe(self, callback: Callable[[ScriptedEvent], None], passive: bool = False) -> Callable[[], None]:
         with self._lock:
             self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)

@@ -17,10 +17,11 @@ import plotly.graph_objects as go
 _PARTS = {"forward": "#0072b2", "backward": "#e69f00", "em": "#009e73"}
 _COLUMNS = {
     "case": "case", "batch": "batch", "status": "check", "log_likelihood_error": "error of log p",
-    "flow_error": "error of counts", "sum_edges": "sum edges", "step_ms": "step, ms",
+    "flow_error": "error of counts", "sum_edges": "sum edges", "step_ms": "step, ms", "alone_ms": "step alone, ms",
     "forward_ms": "forward", "backward_ms": "backward", "em_ms": "EM",
     "peak_gb": "peak, GB", "first_step_s": "first step, s", "tflops": "TFLOP/s",
-    "limit_ms": "limit, ms", "over_limit": "× limit", "peer_step_ms": "PyJuice, ms", "faster": "× faster",
+    "limit_ms": "limit, ms", "over_limit": "× limit", "peer_step_ms": "PyJuice, ms", "peer_alone_ms": "PyJuice alone, ms",
+    "faster": "× faster",
     "peer_peak_gb": "PyJuice, GB", "memory_ratio": "memory ÷ its", "peer_first_step_s": "PyJuice, first step, s",
     "peer_status": "PyJuice, check", "anchor_ms": "PyJuice on an H100, ms",
     "error": "error",

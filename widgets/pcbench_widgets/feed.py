@@ -56,7 +56,7 @@ class RunLike(Protocol):
     def stop(self) -> None: ...
     def step_once(self) -> None: ...
     def events(self, since: int = 0) -> Any: ...
-    def subscribe(self, callback: Callable[[Any], None]) -> Callable[[], None]: ...
+    def subscribe(self, callback: Callable[[Any], None], passive: bool = False) -> Callable[[], None]: ...
 
 
 Send = Callable[[Message], None]
@@ -89,7 +89,7 @@ class RunFeed:
         self._snapshot: dict[str, str] | None = {"state": "", "text": ""} if hasattr(run, "snapshot") else None
         self._why_due = 0.0
         # Subscribe first and read the past second: an event in between comes twice and is dropped by its number.
-        self._unsubscribe = run.subscribe(self._enqueue)
+        self._unsubscribe = run.subscribe(self._enqueue, passive=True)
         self._absorb(list(run.events(0)), most=POINTS_AT_FIRST)
 
     def _enqueue(self, event: EventLike) -> None:

@@ -8,7 +8,7 @@ from .mixtures import leaf_flows
 from .tiles import PRECISIONS, Pass, Update
 from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, runs_of, start
 from .trees import Trees, best_of, explain_leaves, start_at, walk_down
-from .up import conclude, tell, value_of
+from .up import conclude, renew, tell, value_of
 from .update import learn_edges, maximise_categorical, maximise_sums, replace_parameters
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "normal",
     "parts_of",
     "rehearsal",
+    "renew",
     "replace_parameters",
     "runs_of",
     "shares_of",

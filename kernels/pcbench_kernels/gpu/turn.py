@@ -1,4 +1,4 @@
-"""Between the way up and the way down: log-likelihoods, seeds, and whether parameters may change."""
+"""Around the way up and the way down: flags, log-likelihoods, seeds, and whether parameters may change."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import triton
 import triton.language as tl
 
 from .elements import follow
+
+
+@triton.jit
+def renew_flags(flags, FIRST: tl.constexpr, COUNT: tl.constexpr, SIZE: tl.constexpr):
+    """Lower ``COUNT`` flags; the last is raised instead where it or another one from the ``FIRST`` on was up. One program."""
+    i = tl.arange(0, SIZE)
+    up = tl.load(flags + i, mask=(i >= FIRST) & (i < COUNT), other=0)
+    held = tl.max(up, 0) > 0
+    tl.store(flags + i, (held & (i == COUNT - 1)).to(tl.int32), mask=i < COUNT)
 
 
 @triton.jit

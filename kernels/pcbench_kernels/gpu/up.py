@@ -29,7 +29,7 @@ from .tiles import (
     stages,
     warps,
 )
-from .turn import root_values, tell_flags
+from .turn import renew_flags, root_values, tell_flags
 
 
 def value_of(p: Pass, layer: FusedLayer) -> None:
@@ -74,6 +74,11 @@ def conclude(p: Pass, roots: Tensor, widest: int, report: Tensor, hold: Tensor |
 def tell(flags: Tensor, report: Tensor) -> None:
     """Flags into float64 ``report``, on the GPU or pinned."""
     launch(tell_flags, (1,))(flags, report, COUNT=len(flags), SIZE=power(len(flags)))
+
+
+def renew(flags: Tensor, first: int) -> None:
+    """Lower flags; the last is raised where it or another one from the ``first`` on was up."""
+    launch(renew_flags, (1,))(flags, FIRST=first, COUNT=len(flags), SIZE=power(len(flags)))
 
 
 def _terms(layer: FusedLayer) -> tuple[Tensor, ...]:
