@@ -82,6 +82,11 @@ class Fused:
         """Of log values and log probabilities relative to a scale, and of flows: those that matter are near zero, mostly."""
         return torch.float16 if self.precision == "fast" and not self.far else torch.float32
 
+    @property
+    def ratios_in_place(self) -> bool:
+        """Whether flows by value take the memory of the values on the way down: numbers have to be of one size."""
+        return self.operands.itemsize == self.logs.itemsize
+
 
 def why_not_fused(layers: tuple[Layer, ...], sum_tables: tuple[SumTable, ...]) -> str | None:
     """The first property of a program that the fused kernels have no form for; ``None`` when they take all of it."""

@@ -149,7 +149,7 @@ def run(up: FusedPass, what: Hashable, work: Callable[[], None], *more: Tensor) 
 def _buffers(
     program: Program, parameters: Parameters, batch: FusedBatch, workspace: Workspace, downward: bool, keep: bool
 ) -> Pass:
-    from pcbench_kernels.gpu import Pass
+    from pcbench_kernels.gpu import FILL, Pass
 
     fused, device, size = program.fused, program.device, batch.size
     assert fused is not None
@@ -157,10 +157,19 @@ def _buffers(
     def flat(name: str, count: int, kind: torch.dtype) -> Tensor:
         return workspace.get(name, (count,), kind, device)
 
+    in_place = fused.ratios_in_place and downward
+    values = flat("fused values", size * (fused.num_ratios if in_place else fused.num_values), fused.logs)
+    ratios = (
+        values.view(fused.operands) if in_place else flat("ratios", size * fused.num_ratios if downward else 1, fused.operands)
+    )
+    tickets = flat("tickets", FILL, torch.int32)
+    if workspace.remembered.get("tickets") != tickets.data_ptr():
+        workspace.remembered["tickets"] = tickets.zero_().data_ptr()
     return Pass(
         size,
-        flat("fused values", size * fused.num_values, fused.logs),
-        flat("ratios", size * fused.num_ratios if downward else 1, fused.operands),
+        values,
+        ratios,
+        tickets,
         flat("fused elements", size * fused.num_elements, fused.operands),
         flat("flows", size * fused.num_elements if downward else 1, fused.logs),
         workspace.get("fused scales", (fused.num_scales, size), torch.float64, device),

@@ -76,7 +76,7 @@ def bytes_of_flows(program: Program, soft: Iterable[int] = ()) -> int:
     logs, operands = fused.logs.itemsize, fused.operands.itemsize
     codes = sum(len(leaves.variables) for leaves in fused.leaves)
     return (
-        fused.num_values * logs
+        (0 if fused.ratios_in_place else fused.num_values * logs)
         + fused.num_ratios * operands
         + fused.num_elements * (logs + operands)
         + 8 * fused.num_scales

@@ -13,7 +13,7 @@ import torch
 import pcbench
 from pcbench import Evidence, Model, Variables, structures
 from pcbench.compile.fuse import fuse
-from pcbench.execute import Workspace, em_step, expectation, forward, steps
+from pcbench.execute import Workspace, em_step, expectation, forward
 from pcbench.execute.graphs import Graphs
 from pcbench_kernels.gpu import down, launching, leafwise, rehearsal, up, update
 from pcbench_kernels.gpu.launching import Launch, compile_together, launch
@@ -179,7 +179,7 @@ def test_a_rehearsed_step_is_the_same_and_knows_its_kernels(
     noted: list[Launch] = []
     launched: list[Launch] = []
 
-    def rehearse(what: Any, passed: Any, *_: Any) -> None:
+    def rehearse(graphs: Graphs, what: Any, passed: Any, device: torch.device) -> None:
         with rehearsal(noted.extend):
             passed()
 
@@ -191,7 +191,7 @@ def test_a_rehearsed_step_is_the_same_and_knows_its_kernels(
 
         return run
 
-    monkeypatch.setattr(steps, "_rehearse", rehearse)
+    monkeypatch.setattr(Graphs, "rehearse", rehearse)
     for module in (up, down, update, leafwise):
         monkeypatch.setattr(module, "launch", launch_for_real)
     for before, after in zip(plain, results(model, data), strict=True):

@@ -5,7 +5,7 @@ from .down import count_edges, flow_through
 from .launching import rehearsal
 from .leafwise import FEW_PARTS, Samples, add_up, count_categories, encode_data, learn_categories, parts_of, shares_of, sort
 from .mixtures import leaf_flows
-from .tiles import PRECISIONS, Pass, Update
+from .tiles import FILL, PRECISIONS, Pass, Update
 from .topdown import Draws, add_up_leaves, draw_categories, draw_edges, runs_of, start
 from .trees import Trees, best_of, explain_leaves, start_at, walk_down
 from .up import conclude, renew, tell, value_of
@@ -13,6 +13,7 @@ from .update import learn_edges, maximise_categorical, maximise_sums, replace_pa
 
 __all__ = [
     "FEW_PARTS",
+    "FILL",
     "PRECISIONS",
     "Draws",
     "Pass",

@@ -58,6 +58,7 @@ def product_flow(
 def narrow_sum_flow(
     values,
     ratios,
+    tickets,
     elements,
     weights,
     weights_at,
@@ -83,12 +84,14 @@ def narrow_sum_flow(
     KEEP: tl.constexpr,
     ALIGNED: tl.constexpr,
     PULLS: tl.constexpr,
+    SHARED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay on the chip, and are stored.
+    """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay on the chip, and may replace ``y``.
 
-    A program does so for ``SPAN`` elements of a block. Flows are stored for whoever reads them again (``KEEP``). Elements are
-    the rows of the matrix product, which want to be 64.
+    A program does so for ``SPAN`` elements of a block; where several share a block's values (``SHARED``), the last one to come
+    to its end stores the ratios: each draws one of the ``tickets``, which are 0 before and after. Flows are stored for whoever
+    reads them again (``KEEP``). Elements are the rows of the matrix product, which want to be 64.
     """
     blocks = tl.cdiv(B, BN)
     g = (tl.program_id(0) // blocks).to(tl.int64)
@@ -122,8 +125,12 @@ def narrow_sum_flow(
             tile = tl.load(w + (corner + (done + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
         if KEEP:
             tl.store(flows + element + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
-    if tl.program_id(1) == 0:  # not sooner: a matrix product waits for stores before it
-        tl.store(ratios + node + rows, r, mask=mask)
+    if SHARED:
+        tl.debug_barrier()  # all threads have read their values
+        last = tl.atomic_add(tickets + tl.program_id(0), 1) == tl.num_programs(1) - 1
+        tl.store(tickets + tl.program_id(0), 0, mask=last)
+        mask &= last
+    tl.store(ratios + node + rows, r, mask=mask)  # not sooner: a matrix product waits for stores before it
 
 
 @triton.jit

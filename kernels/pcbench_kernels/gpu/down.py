@@ -66,9 +66,11 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     cols = side(layer.width, WEIGHT_ROWS)
     rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // nodes))
     span = span_of(layer.width, cols, layer.groups * triton.cdiv(p.size, rows))
-    launch(narrow_sum_flow, (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.width, span)))(
+    sharing = triton.cdiv(layer.width, span)  # where there are several, blocks are fewer than FILL
+    launch(narrow_sum_flow, (layer.groups * triton.cdiv(p.size, rows), sharing))(
         p.values,
         p.ratios,
+        p.tickets,
         p.elements,
         p.operands,
         layer.weights_at,
@@ -87,6 +89,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
         KEEP=layer.keep,
         ALIGNED=layer.aligned,
         **_pulls(layer),
+        SHARED=sharing > 1,
         num_warps=warps(max(rows, cols // 2) * nodes),
         num_stages=1,
         **limited(p, nodes, layer.pull_rows.shape[1] > 4),

@@ -69,7 +69,9 @@ class Pass:
 
     Attributes:
         size: samples ``B``.
-        values, ratios: flat, node-major: ``[nodes·B]``, log values of units, and flows by value of sum nodes.
+        values, ratios: flat, node-major: ``[nodes·B]``, log values of units, and flows by value of sum nodes; on the way down
+            each may take the place of its value.
+        tickets: int32 ``[FILL]``, zeros between launches; see :func:`narrow_sum_flow`.
         elements, flows: flat: what sums multiply their weights with, and its flows.
         scales: float64 ``[units, B]``.
         seeds: ``[B, outputs]``.
@@ -84,6 +86,7 @@ class Pass:
     size: int
     values: Tensor
     ratios: Tensor
+    tickets: Tensor
     elements: Tensor
     flows: Tensor
     scales: Tensor
