@@ -16,6 +16,7 @@ class FusedLayer:
     of terms.
 
     Attributes:
+        place: the launch's among all, on the way up.
         is_sum: whether weights follow; otherwise a product or a vector of leaves.
         narrow: whether blocks have one term, and are small enough for its elements to stay in registers.
         many: whether every block has several terms; otherwise every block has one.
@@ -41,6 +42,7 @@ class FusedLayer:
         aligned: whether all weights start at multiples of 16; pulls_aligned: whether widths and offsets of pulls do.
     """
 
+    place: int
     is_sum: bool
     narrow: bool
     many: bool

@@ -146,7 +146,7 @@ def fuse(
     late_at = [(starts[t], starts[t + 1]) for t in sorted(late)]
     outputs = tuple((b.column, b.node, b.unit, b.nodes) for b in blocks if b.column >= 0)
     return Fused(
-        tuple(make.layer(found) for found in launches),
+        tuple(make.layer(place, found) for place, found in enumerate(launches)),
         edges,
         leaves,
         tuple(shared),

@@ -53,8 +53,8 @@ class Tables:
             for part in parts
         ]
 
-    def layer(self, blocks: list[FusedBlock]) -> FusedLayer:
-        """One launch."""
+    def layer(self, place: int, blocks: list[FusedBlock]) -> FusedLayer:
+        """One launch, and its place among all."""
         first = blocks[0]
         terms = [term for block in blocks for term in block.terms]
         term_start, term_units = self._runs([[u for t in block.terms for u in t.units] for block in blocks], lambda unit: unit)
@@ -71,6 +71,7 @@ class Tables:
             lambda p: p[0].width * p[0].parts * p[1],
         )
         return FusedLayer(
+            place=place,
             is_sum=first.is_sum,
             narrow=first.narrow,
             many=first.many,

@@ -162,7 +162,7 @@ def _buffers(
     ratios = (
         values.view(fused.operands) if in_place else flat("ratios", size * fused.num_ratios if downward else 1, fused.operands)
     )
-    tickets = flat("tickets", FILL, torch.int32)
+    tickets = flat("tickets", FILL * len(fused.layers), torch.int32)
     if workspace.remembered.get("tickets") != tickets.data_ptr():
         workspace.remembered["tickets"] = tickets.zero_().data_ptr()
     return Pass(

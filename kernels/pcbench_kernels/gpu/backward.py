@@ -89,8 +89,8 @@ def narrow_sum_flow(
 ):
     """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay on the chip, and may replace ``y``.
 
-    A program does so for ``SPAN`` elements of a block; where several share a block's values (``SHARED``), the last one to come
-    to its end stores the ratios: each draws one of the ``tickets``, which are 0 before and after. Flows are stored for whoever
+    A program does so for ``SPAN`` elements of a block; where several share a block's values (``SHARED``), the last one that has
+    read them stores the ratios: each draws one of the ``tickets``, which are 0 before and after. Flows are stored for whoever
     reads them again (``KEEP``). Elements are the rows of the matrix product, which want to be 64.
     """
     blocks = tl.cdiv(B, BN)
@@ -109,6 +109,11 @@ def narrow_sum_flow(
     tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
     r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
+    last = True
+    if SHARED:
+        tl.debug_barrier()  # all threads have read their values
+        last = tl.atomic_add(tickets + tl.program_id(0), 1) == tl.num_programs(1) - 1
+        tl.store(tickets + tl.program_id(0), 0, mask=last)
     follow(EARLY)
     flow = node_flow(
         flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
@@ -125,12 +130,7 @@ def narrow_sum_flow(
             tile = tl.load(w + (corner + (done + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
         if KEEP:
             tl.store(flows + element + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
-    if SHARED:
-        tl.debug_barrier()  # all threads have read their values
-        last = tl.atomic_add(tickets + tl.program_id(0), 1) == tl.num_programs(1) - 1
-        tl.store(tickets + tl.program_id(0), 0, mask=last)
-        mask &= last
-    tl.store(ratios + node + rows, r, mask=mask)  # not sooner: a matrix product waits for stores before it
+    tl.store(ratios + node + rows, r, mask=mask & last)  # not sooner: a matrix product waits for stores before it
 
 
 @triton.jit

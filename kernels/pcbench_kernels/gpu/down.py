@@ -11,6 +11,7 @@ from .edges import edge_flow
 from .launching import launch
 from .tiles import (
     ELEMENTS,
+    FILL,
     PRECISIONS,
     TILES,
     WEIGHT_ROWS,
@@ -70,7 +71,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     launch(narrow_sum_flow, (layer.groups * triton.cdiv(p.size, rows), sharing))(
         p.values,
         p.ratios,
-        p.tickets,
+        p.tickets[FILL * layer.place :],
         p.elements,
         p.operands,
         layer.weights_at,

@@ -71,7 +71,7 @@ class Pass:
         size: samples ``B``.
         values, ratios: flat, node-major: ``[nodes·B]``, log values of units, and flows by value of sum nodes; on the way down
             each may take the place of its value.
-        tickets: int32 ``[FILL]``, zeros between launches; see :func:`narrow_sum_flow`.
+        tickets: int32, :data:`FILL` of each launch, zeros between passes; see :func:`narrow_sum_flow`.
         elements, flows: flat: what sums multiply their weights with, and its flows.
         scales: float64 ``[units, B]``.
         seeds: ``[B, outputs]``.
