@@ -191,7 +191,7 @@ def _wide_forward(p: Pass, layer: FusedLayer) -> None:
         HOLES=layer.holes,
         FULL=layer.nodes % nodes == 0 and layer.width % inner == 0,
         ALIGNED=layer.aligned,
-        num_warps=most.warps,
+        num_warps=max(most.warps, 8) if layer.holes else most.warps,  # a height for each node: twice the exponentials
         **({"maxnreg": WIDE_REGISTERS} if p.precision == "fast" and not layer.many and by_groups(p.values.device) else {}),
         num_stages=stages(p, rows, nodes, inner, ahead),
         **early(p),
