@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import pcbench
-from pcbench.bench.pyjuice_step import by_parameter
+from pcbench.bench.check import by_parameter
 from pcbench.circuit import Circuit, Parameter
 from pcbench.execute import Evidence, Model, expectation
 

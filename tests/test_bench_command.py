@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from pcbench.bench import cases, check, limits, measure
 from pcbench.bench.names import CHOICES
 from pcbench.circuit import Circuit
 from pcbench.cli import main
+from pcbench.compile import compile, group
 from pcbench.execute import Model, Statistics
 from pcbench_widgets.bench_page import bench_page
 from pcbench_widgets.bench_page import main as write_page
@@ -80,6 +82,15 @@ def test_other_bad_options(tmp_path: Path) -> None:
 def test_list_names_every_case() -> None:
     output = run("--list").output
     assert all(choice in output for choice in CHOICES)
+
+
+def test_a_step_is_checked_whatever_its_tables_are() -> None:
+    """A GPU multiplies sparse sums as dense ones; the float64 program of the check does not."""
+    with patch.dict(group.WASTE, cpu=group.WASTE["cuda"]), patch.object(cases, "TREE_VARIABLES", 4):
+        program = compile(cases.sparse_tree(128))
+    precise = compile(program.circuit, dtype=torch.float64)
+    assert [t.shape for t in program.sum_tables] != [t.shape for t in precise.sum_tables]
+    assert check.verify(Model.create(program, seed=1), 4).right
 
 
 @pytest.mark.parametrize("what", ["log-likelihood", "counts", "parameters", "nan"])

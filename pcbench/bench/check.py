@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..compile import compile
+from ..circuit import Parameter
+from ..compile import Program, compile
 from ..execute import Model, Statistics, Workspace, em_step, expectation, maximise
 from . import cases
 
@@ -79,17 +81,36 @@ def verify(model: Model, batch: int) -> Verdict:
             flows.add_(others)
     truth = values[repeated]
     off = (got.cpu().double() - truth).abs() / truth.abs().clamp(min=1)
-    flow_error = _worst(counts(statistics), counts(exact))
+    flow_error = _worst(model.program, by_parameter(statistics), by_parameter(exact))
     del statistics
-    moved = em_step(model, data, pseudocount=PSEUDOCOUNT, workspace=space).model.parameters
-    still = maximise(precise, exact, pseudocount=PSEUDOCOUNT).parameters
-    parameter_error = _worst([*moved.weights, *moved.leaves], [*still.weights, *still.leaves])
+    moved = em_step(model, data, pseudocount=PSEUDOCOUNT, workspace=space).model.values()
+    still = maximise(precise, exact, pseudocount=PSEUDOCOUNT).values()
+    parameter_error = _worst(model.program, moved, still)
     return Verdict(count, float(off.max()), flow_error, parameter_error, TOLERANCE[model.program.device.type])
 
 
-def _worst(got: list[Tensor], expected: list[Tensor]) -> float:
-    """The greatest of :func:`relative`; NaN where one of them is."""
-    errors = [relative(a, b) for a, b in zip(got, expected, strict=True)]
+def by_parameter(statistics: Statistics) -> dict[Parameter, Tensor]:
+    """Expected counts of each parameter of a circuit, in its shape; of normal leaves flow, flow · value, and flow · value²."""
+    out: dict[Parameter, Tensor] = {}
+    program = statistics.program
+    for table, counts in zip(program.sum_tables, statistics.weights, strict=True):
+        for row, parameter in enumerate(table.parameters):
+            out[parameter] = table.choice.kernel.unpack(counts[row]).reshape(parameter.shape)
+    for leaf, counts in zip(program.leaf_tables, statistics.leaves, strict=True):
+        for row, parameter in enumerate(leaf.parameters):
+            out[parameter] = counts[row] if leaf.categories is None else counts[row, :-1]
+    return out
+
+
+def _worst(program: Program, got: Mapping[Parameter, Tensor], expected: Mapping[Parameter, Tensor]) -> float:
+    """The greatest distance in the 2-norm, relative to what was expected, of the parameters of a table; NaN where one is.
+
+    By parameters, as a program for another device may lay the same ones out in other tables.
+    """
+    errors = []
+    for parameters in [t.parameters for t in program.sum_tables] + [t.parameters for t in program.leaf_tables]:
+        apart = math.hypot(*(float((got[p].cpu().double() - expected[p]).norm()) for p in parameters))
+        errors.append(apart / max(math.hypot(*(float(expected[p].norm()) for p in parameters)), 1e-300))
     return math.nan if any(math.isnan(e) for e in errors) else max(errors)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..circuit import Circuit, Parameter, SumBlock
 from ..compile import compile
-from ..execute import Clock, Model, Statistics, expectation
+from ..execute import Clock, Model, expectation
 from ..io.pyjuice import converted
 from . import cases, check
 from .measure import PSEUDOCOUNT, STEP_SIZE, forget_peak, outcome_of, peak_gb, synchronise, timed
@@ -74,7 +74,7 @@ class Peer:
         circuit, held = converted(self.nodes.root, self.circuit.variables)
         twins = self.twins(circuit, held)
         statistics, truth = expectation(Model.create(compile(circuit, dtype=torch.float64)), few)
-        expected = by_parameter(statistics)
+        expected = check.by_parameter(statistics)
         truth = truth[:, 0]
         off = (values - truth[repeated]).abs() / truth[repeated].abs().clamp(min=1)
         times = batch // count  # both are powers of two
@@ -121,19 +121,6 @@ class Peer:
                 found = layer.param_flows[start:stop]
             out[parameter] = self.nodes.layouts[parameter](found.detach().cpu().double())
         return out
-
-
-def by_parameter(statistics: Statistics) -> dict[Parameter, Tensor]:
-    """Expected counts of each parameter of a circuit, in its shape; of normal leaves flow, flow · value, and flow · value²."""
-    out: dict[Parameter, Tensor] = {}
-    program = statistics.program
-    for table, counts in zip(program.sum_tables, statistics.weights, strict=True):
-        for row, parameter in enumerate(table.parameters):
-            out[parameter] = table.choice.kernel.unpack(counts[row]).reshape(parameter.shape)
-    for leaf, counts in zip(program.leaf_tables, statistics.leaves, strict=True):
-        for row, parameter in enumerate(leaf.parameters):
-            out[parameter] = counts[row] if leaf.categories is None else counts[row, :-1]
-    return out
 
 
 def job(case: str, batch: int, device: str, repeat: int) -> dict[str, Any]:

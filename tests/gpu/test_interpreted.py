@@ -179,6 +179,20 @@ def test_work_is_cut_up_to_keep_a_chip_busy(name: str) -> None:
         same(value, expected[parameter], 1e-5)
 
 
+@pytest.mark.many_programs
+def test_several_programs_read_the_values_that_one_of_them_replaces() -> None:
+    circuit = structures.hclt(latents=128, variables=Variables.finite(3, 2), tree=[-1, 0, 1])
+    precise = Model.create(pcbench.compile(circuit, dtype=torch.float64), seed=1)
+    model = fused(precise.recompiled(pcbench.compile(circuit)))
+    assert all(layer.narrow for layer in model.program.fused.layers[:-1])
+    evidence, space = rows(circuit, 20, True), Workspace()
+    for _ in range(2):  # tickets are there again
+        got, _ = expectation(model, evidence, space)
+        expected, _ = expectation(precise, evidence)
+        for one, two in zip(counted(got), counted(expected), strict=True):
+            same(one, two, 1e-5)
+
+
 @pytest.mark.parametrize("name", ["rat", "hmm, tied"])
 def test_batches_are_added(name: str) -> None:
     model, precise = pair(name)

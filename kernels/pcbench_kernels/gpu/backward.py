@@ -9,6 +9,7 @@ from .elements import (
     follow,
     four_parents,
     node_flow,
+    only_if,
     only_seen,
     per_value,
     rise_of,
@@ -109,11 +110,13 @@ def narrow_sum_flow(
     tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
     r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
-    last = True
+    ours = b_in
     if SHARED:
         tl.debug_barrier()  # all threads have read their values
         last = tl.atomic_add(tickets + tl.program_id(0), 1) == tl.num_programs(1) - 1
-        tl.store(tickets + tl.program_id(0), 0, mask=last)
+        ours = only_if(last, b, B)
+        if last:
+            tl.store(tickets + tl.program_id(0), 0)
     follow(EARLY)
     flow = node_flow(
         flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
@@ -130,7 +133,8 @@ def narrow_sum_flow(
             tile = tl.load(w + (corner + (done + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
         if KEEP:
             tl.store(flows + element + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
-    tl.store(ratios + node + rows, r, mask=mask & last)  # not sooner: a matrix product waits for stores before it
+    mask = ours[:, None] & n_in[None, :]
+    tl.store(ratios + node + rows, r, mask=mask)  # not sooner: a matrix product waits for stores before it
 
 
 @triton.jit
