@@ -4,44 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
-from ..execute import Evidence, Model, Underway, forward
+from ..execute import Model, forward
 from ..telemetry import MachineMeter, MemoryMeter, StepClock, Throughput
 from . import checkpoint
 from .control import Control
 from .em import batch_bounds
 from .events import EventLog, Kind
-from .learner import Counts
 from .plan import Plan
-from .position import Best, Place, Position, Sole
+from .position import Best, Place, Position
 from .rows import Rows
-
-#: Seconds between two steps in place that are timed in parts: such a step is not launched ahead, nor as one graph.
-MEASURE_EVERY = 0.25
-
-
-class Launched(NamedTuple):
-    """A step that a GPU is at work on; ``numbers``: of its rows; ``measured``: whether its parts are timed."""
-
-    under_way: Underway
-    numbers: Tensor
-    step_size: float
-    measured: bool
-
-
-class Done(NamedTuple):
-    """What a step has come to: the sum of its rows' log-likelihoods, and whether the exact passes had to do it."""
-
-    log_likelihood: float
-    rows: int
-    step_size: float
-    exact: bool
+from .stepper import Done, Stepper
 
 
 class Trainer:
@@ -52,19 +28,13 @@ class Trainer:
     ) -> None:
         self._plan, self._control, self._log, self._place, self._clock = plan, control, log, place, clock
         self._machine = machine
-        self._learner = plan.method.learner(place.position.model, place.position.memory)
-        self._counts = Counts(plan.program)
-        self._train = Rows(plan.train, plan.program)
+        self._steps = Stepper(plan, control, place, clock, self._report, lambda: log.steered)
         self._valid = None if plan.valid is None else Rows(plan.valid, plan.program)
-        self._spare: Model | None = None
-        self._bounds = plan.bounds
-        self._order: tuple[int, Tensor | None] = (-1, None)
         self._throughput = Throughput()
-        self._memory = MemoryMeter(plan.program, max(b - a for a, b in self._bounds))
+        self._memory = MemoryMeter(plan.program, max(b - a for a, b in plan.bounds))
         self._bits = -1.0 / (max(1, len(plan.program.circuit.variables)) * math.log(2))
         self._saved_at: tuple[int, int, float | None] | None = None
         self._made = 0
-        self._measured_at = -math.inf
 
     def work(self) -> BaseException | None:
         """Train to the end; never raises. The error, or ``None`` (also after an interrupt from the keyboard)."""
@@ -83,7 +53,7 @@ class Trainer:
         self._clock.start()
         while True:
             position = self._place.position
-            if position.batch == len(self._bounds):
+            if position.batch == len(self._plan.bounds):
                 if not self._close_epoch(position):
                     break
             elif position.epoch >= self._plan.epochs or self._stale(position):
@@ -94,7 +64,7 @@ class Trainer:
                     self._clock.start()  # standing still is no part of a step
                 self._control.take_step_size(self._set_step_size)
                 position = self._place.position
-                if answer == "stop" or not self._step(position):
+                if answer == "stop" or not self._steps.step(position):
                     break
         self._control.take_step_size(self._set_step_size)  # too late for a step, but not for a continuation
         self._save()
@@ -128,124 +98,14 @@ class Trainer:
         self._log.emit(kind, position.step, position.epoch, metrics, text)
 
     # ---- a step ------------------------------------------------------------------------------------------------------
-    def _step(self, position: Position) -> bool:
-        """Gather counts, maximise, move on; ``False`` when asked to stop halfway, and nothing has changed."""
-        self._clock.lap("other")
-        last = min(len(self._bounds), position.batch + self._plan.method.batches_per_step(len(self._bounds)))
-        if last > position.batch + 1:
-            return self._gathered(position, last)
-        if self._learner.in_place(self._plan.program):
-            with self._place.alone() as sole:
-                done = None if sole is None else self._steps_in_place(sole)
-            if done is not None:
-                self._report(done)
-                return True
-        step_size = self._step_size(position, position.step)
-        evidence, numbers = self._rows(position.epoch, position.batch)
-        self._clock.lap("data")
-        spare, self._spare = self._spare, None
-        given_up = self._counts.workspace.given_up
-        model, total = self._learner.step(position.model, evidence, numbers, step_size, self._counts, spare, self._clock)
-        done = Done(total, len(evidence), step_size, self._counts.workspace.given_up > given_up)
-        self._advance(position, last, model, done)
-        self._report(done)
-        return True
-
-    def _step_size(self, position: Position, step: int) -> float:
-        if position.step_size is not None:
-            return position.step_size
-        return self._plan.method.step_size(step, self._plan.total_steps)
-
-    def _steps_in_place(self, sole: Sole) -> Done | None:
-        """Steps that write the model over, until the epoch ends or somebody asks for something; ``None``: there can be none.
-
-        A step is launched before the one before it has been waited for; all but the last one are reported.
-        """
-        ahead = self._launch(self._place.position, sole.model, 0, self._measured_at + MEASURE_EVERY <= time.monotonic())
-        if ahead is None:
-            return None
-        while True:
-            position = self._place.position
-            alone = ahead.measured or sole.asked or self._control.asked or self._log.steered or not self._made
-            following = None if alone else self._launch(position, ahead.under_way.new, 1, False)
-            done = self._settle(position, ahead)
-            if following is None or following.under_way.void:
-                return done
-            self._report(done)
-            ahead = following
-
-    def _launch(self, position: Position, model: Model, behind: int, measured: bool) -> Launched | None:
-        """Have the step that is ``behind`` one under way done; ``None`` where this epoch has none, or it has to wait."""
-        if (batch := position.batch + behind) == len(self._bounds):
-            return None
-        step_size = self._step_size(position, position.step + behind)
-        evidence, numbers = self._rows(position.epoch, batch)
-        self._clock.lap("data")
-        under_way = self._learner.launch(model, evidence, step_size, self._counts, self._clock if measured else None)
-        return None if under_way is None else Launched(under_way, numbers, step_size, measured)
-
-    def _settle(self, position: Position, launched: Launched) -> Done:
-        given_up = self._counts.workspace.given_up
-        model, total = self._learner.settle(launched.under_way, launched.numbers)
-        if not launched.measured:
-            self._clock.resemble()
-        elif self._made:  # the first one compiles: what it was measured to take says nothing
-            self._measured_at = time.monotonic()
-        done = Done(total, len(launched.numbers), launched.step_size, self._counts.workspace.given_up > given_up)
-        self._advance(position, position.batch + 1, model, done)
-        return done
-
-    def _advance(self, position: Position, last: int, model: Model, done: Done) -> None:
-        """Stand after a step that took in batches up to ``last``."""
-        # A copy costs as much as the step itself; only checkpoints need what a learner remembers.
-        memory = None if self._plan.checkpoint is None else self._learner.remember()
-        self._clock.lap("update")
-        old = self._place.advance(
-            dataclasses.replace(
-                position,
-                model=model,
-                memory=memory,
-                step=position.step + 1,
-                batch=last,
-                epoch_ll=position.epoch_ll + done.log_likelihood,
-                epoch_rows=position.epoch_rows + done.rows,
-            )
-        )
-        self._spare = None if self._learner.in_place(self._plan.program) else old
-
-    def _gathered(self, position: Position, last: int) -> bool:
-        """A step of several batches; ``False`` when asked to stop halfway."""
-        statistics, step_size = self._counts.statistics.reset(), self._step_size(position, position.step)
-        given_up = self._counts.workspace.given_up
-        total, rows = 0.0, 0
-        for batch in range(position.batch, last):
-            if batch > position.batch and self._control.stopping:
-                return False
-            evidence, numbers = self._rows(position.epoch, batch)
-            self._clock.lap("data")
-            total += self._learner.gather(position.model, evidence, numbers, statistics, self._counts.workspace, self._clock)
-            rows += len(evidence)
-            self._clock.lap("other")
-        spare, self._spare = self._spare, None
-        model = self._learner.update(position.model, statistics, step_size, spare)
-        done = Done(total, rows, step_size, self._counts.workspace.given_up > given_up)
-        self._advance(position, last, model, done)
-        self._report(done)
-        return True
-
-    def _rows(self, epoch: int, batch: int) -> tuple[Evidence, Tensor]:
-        """A batch, and the number of each of its rows."""
-        if self._order[0] != epoch:
-            self._order = (epoch, self._plan.order(epoch))
-        return self._train.batch(*self._bounds[batch], self._order[1])
-
     def _report(self, done: Done) -> None:
         if self._made == 1:
             self._clock.forget()  # the first step compiled, and was the only one to
         self._made += 1
         split = self._clock.stop(done.rows, done.exact)
         best = self._place.position.best
-        models = (self._place.position.model, self._spare, None if best is None else best.model)
+        steps = self._steps
+        models = (self._place.position.model, steps.spare, None if best is None else best.model)
         mean = done.log_likelihood / done.rows
         metrics = {
             "train_ll": mean,
@@ -257,7 +117,7 @@ class Trainer:
             "update_s": split.update,
             "other_s": split.other,
             "step_size": done.step_size,
-            **self._memory.read(models, self._counts.held, self._counts.workspace).metrics(),
+            **self._memory.read(models, steps.counts.held, steps.counts.workspace).metrics(),
             **self._machine.metrics(),
         }
         self._emit("step", metrics)
@@ -300,7 +160,7 @@ class Trainer:
         for start, stop in batch_bounds(len(valid), self._plan.batch_size):
             if self._control.stopping:
                 return None
-            log_likelihood = forward(model, valid.batch(start, stop)[0], self._counts.workspace)
+            log_likelihood = forward(model, valid.batch(start, stop)[0], self._steps.counts.workspace)
             total += float(log_likelihood.sum()) / log_likelihood.shape[1]
             if not math.isfinite(total):
                 row = start + int((~torch.isfinite(log_likelihood).all(1)).nonzero()[0, 0])
