@@ -24,11 +24,6 @@ STEP_SIZE, PSEUDOCOUNT, WARM_UP = 0.01, 0.001, 2
 PEAK = {"cpu": "peak resident size of the process", "cuda": "torch.cuda.max_memory_allocated"}
 
 
-def turns(step_s: float) -> int:
-    """Steps one after the other that are timed as a whole: a fifth of a second of them."""
-    return max(4, min(64, round(0.2 / step_s)))
-
-
 class Trainer:
     """A model, the memory that its steps use again and again, and a batch."""
 
@@ -167,14 +162,7 @@ def timed(trainer: Steps, device: torch.device, repeat: int) -> dict[str, float]
         trainer.step()
         synchronise(device)
         whole.append(time.perf_counter() - start)
-    count, among = turns(stats.median(whole)), []
-    trainer.steps(WARM_UP + 2)  # two steps may be under way, and each is captured the second time
-    for _ in range(min(repeat, 3)):
-        synchronise(device)
-        start = time.perf_counter()
-        trainer.steps(count)
-        synchronise(device)
-        among.append((time.perf_counter() - start) / count)
+    among = whole if device.type == "cpu" else in_a_row(trainer, device, stats.median(whole), repeat)
     parts: dict[str, list[float]] = {"forward": [], "backward": [], "update": []}
     clock = StepClock(repeat)
     for _ in range(repeat):
@@ -186,6 +174,19 @@ def timed(trainer: Steps, device: torch.device, repeat: int) -> dict[str, float]
             parts[name].append(getattr(split, name))
     out = {f"{name}_ms": 1e3 * stats.median(seconds) for name, seconds in parts.items()}
     return {"step_ms": 1e3 * stats.median(among), "alone_ms": 1e3 * stats.median(whole), **out, "em_ms": out.pop("update_ms")}
+
+
+def in_a_row(trainer: Steps, device: torch.device, step_s: float, repeat: int) -> list[float]:
+    """Seconds of a step among others: means over a fifth of a second of them, for steps of some ``step_s`` seconds."""
+    count, out = max(4, min(64, round(0.2 / step_s))), []
+    trainer.steps(WARM_UP + 2)  # two steps may be under way, and each is captured the second time
+    for _ in range(min(repeat, 3)):
+        synchronise(device)
+        start = time.perf_counter()
+        trainer.steps(count)
+        synchronise(device)
+        out.append((time.perf_counter() - start) / count)
+    return out
 
 
 def synchronise(device: torch.device) -> None:

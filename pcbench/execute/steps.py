@@ -202,6 +202,7 @@ def settled_step(under_way: Underway, statistics: Statistics | None = None) -> S
     Raises:
         DataError: as :func:`em_step`.
     """
+    assert not under_way.void
     if (stepped := under_way.settle()) is not None:
         return stepped
     old, new, workspace, clock = under_way.old, under_way.new, under_way.workspace, under_way.clock
