@@ -179,3 +179,23 @@ class FusedRows:
     aligned: bool
     support: Tensor | None
     support_at: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class FusedPart:
+    """Weights that no launch updates while it counts: their counts are kept until all are there.
+
+    Attributes:
+        base, end: the first of the weights, and past the last of them.
+        edges: launches that count; rows: launches that update.
+    """
+
+    base: int
+    end: int
+    edges: tuple[FusedEdges, ...]
+    rows: tuple[FusedRows, ...]
+
+    @property
+    def shared(self) -> bool:
+        """Whether several runs add to the same weights: their counts have to begin at 0."""
+        return any(edges.shared for edges in self.edges)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import count
+from math import prod
 
 import torch
 
-from pcbench_kernels.fused import FusedEdges, FusedLayer, FusedLeaves, FusedRows
+from pcbench_kernels.fused import FusedEdges, FusedLayer, FusedLeaves, FusedPart, FusedRows
 
 from ..distributions import Categorical
 from .fuse_blocks import FusedBlock, blocks_of, launches_of, products, renumber, without_shared_leaves
@@ -19,6 +20,8 @@ from .layers import Layer, LeafTable, SumLayer, SumTable, weight_starts
 EPILOGUE = 512
 #: Most uses of shared weights for that; where there are more, several programs had better count them.
 FEW_USES = 4
+#: Weights whose counts are kept at once, where they have to be; a parameter of more is a part of its own.
+PART = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +30,11 @@ class Fused:
 
     Attributes:
         layers: in order of evaluation.
-        edges: terms merged by shape, for what does not depend on order.
+        learning: terms merged by shape, of weights that are updated while they are counted.
+        late: the others, part by part.
         leaves: leaf tables, in order.
         shared: weight tables that several runs of edges add to.
         rows: all sum nodes, those of tables with holes apart.
-        late_rows: those whose weights no launch of ``edges`` updates as it counts.
-        late_weights: (first, past the last) weight of the tables of ``late_rows``.
         outputs: (first output column, node number, unit, nodes) of each root; roots: the same ``[R, 4]``, on the GPU.
         num_units: blocks with a value: those of the program, and leaves that a term of several leaf tables is made of.
         num_values, num_elements, num_ratios: nodes of all units, elements of all sums and products, and flows by value.
@@ -44,12 +46,11 @@ class Fused:
     """
 
     layers: tuple[FusedLayer, ...]
-    edges: tuple[FusedEdges, ...]
+    learning: tuple[FusedEdges, ...]
+    late: tuple[FusedPart, ...]
     leaves: tuple[FusedLeaves, ...]
     shared: tuple[int, ...]
     rows: tuple[FusedRows, ...]
-    late_rows: tuple[FusedRows, ...]
-    late_weights: tuple[int, int]
     outputs: tuple[tuple[int, int, int, int], ...]
     roots: torch.Tensor
     num_units: int
@@ -61,6 +62,11 @@ class Fused:
     precision: str
     variables: int
     far: bool
+
+    @property
+    def edges(self) -> tuple[FusedEdges, ...]:
+        """All terms, merged by shape, for what does not depend on order."""
+        return (*self.learning, *(edges for part in self.late for edges in part.edges))
 
     @property
     def looked_up(self) -> bool:
@@ -134,25 +140,26 @@ def fuse(
                 term.units, num_scales = list(range(num_scales, num_scales + block.parts)), num_scales + block.parts
     launches = launches_of(blocks)
     late = _late(blocks, sum_tables)
-    alike: dict[Hashable, list[FusedBlock]] = {}
-    for block in blocks:
-        if block.is_sum:
-            holes = sum_tables[block.table].choice.kernel.support() is not None
-            alike.setdefault((block.nodes, block.width, block.table in late, holes), []).append(block)
     make = Tables(device, launches)
-    edges = tuple(make.edges(found, sum_tables, found[0].table not in late) for found in alike.values())
+    learning = _edges(make, [b for b in blocks if b.is_sum and b.table not in late], sum_tables, True)
+    parts = []
+    for held in _cut([b for b in blocks if b.is_sum and b.table in late], sum_tables):
+        base, end = held[0].weights, held[-1].weights + _size(held[-1], sum_tables)
+        which: dict[int, range] = {}
+        for block in held:
+            which[block.table] = range(which.get(block.table, range(block.parameter, 0)).start, block.parameter + 1)
+        rows = rows_of(sum_tables, starts, which, device)
+        parts.append(FusedPart(base, end, _edges(make, held, sum_tables, False), rows))
     leaves = tuple(make.leaves(t, leaf, isinstance(leaf.distribution, Categorical)) for t, leaf in enumerate(leaf_tables))
-    shared = sorted({block.table for found, e in zip(alike.values(), edges, strict=True) if e.shared for block in found})
-    late_at = [(starts[t], starts[t + 1]) for t in sorted(late)]
+    shared = sorted(late) if any(part.shared for part in parts) else []
     outputs = tuple((b.column, b.node, b.unit, b.nodes) for b in blocks if b.column >= 0)
     return Fused(
         tuple(make.layer(place, found) for place, found in enumerate(launches)),
-        edges,
+        learning,
+        tuple(parts),
         leaves,
         tuple(shared),
-        rows_of(sum_tables, starts, range(len(sum_tables)), device),
-        rows_of(sum_tables, starts, sorted(late), device),
-        (late_at[0][0], late_at[-1][1]) if late_at else (0, 0),
+        rows_of(sum_tables, starts, {t: range(len(table.parameters)) for t, table in enumerate(sum_tables)}, device),
         outputs,
         torch.tensor(outputs, dtype=torch.int64).to(device),
         num_units,
@@ -165,6 +172,32 @@ def fuse(
         variables,
         any(leaf_tables[b.leaf_table].categories is None for b in blocks if not b.is_sum and b.leaf_table is not None),
     )
+
+
+def _edges(make: Tables, blocks: list[FusedBlock], tables: tuple[SumTable, ...], learns: bool) -> tuple[FusedEdges, ...]:
+    """Blocks of one shape beside each other, those with holes apart."""
+    alike: dict[Hashable, list[FusedBlock]] = {}
+    for block in blocks:
+        holes = tables[block.table].choice.kernel.support() is not None
+        alike.setdefault((block.nodes, block.width, holes), []).append(block)
+    return tuple(make.edges(found, tables, learns) for found in alike.values())
+
+
+def _size(block: FusedBlock, tables: tuple[SumTable, ...]) -> int:
+    """Weights of a block."""
+    return prod(tables[block.table].shape[1:])
+
+
+def _cut(blocks: list[FusedBlock], tables: tuple[SumTable, ...]) -> list[list[FusedBlock]]:
+    """Blocks in the order of their weights, in parts that span at most :data:`PART` weights, or one parameter."""
+    parts: list[list[FusedBlock]] = []
+    for block in sorted(blocks, key=lambda b: b.weights):
+        first = parts[-1][0].weights if parts else -1
+        if parts and (block.weights == first or block.weights + _size(block, tables) - first <= PART):
+            parts[-1].append(block)
+        else:
+            parts.append([block])
+    return parts
 
 
 def _late(blocks: list[FusedBlock], tables: tuple[SumTable, ...]) -> set[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from typing import TypeVar
 
@@ -207,34 +207,34 @@ def _aligned(blocks: list[FusedBlock]) -> bool:
 
 
 def rows_of(
-    tables: tuple[SumTable, ...], starts: list[int], which: Iterable[int], device: torch.device
+    tables: tuple[SumTable, ...], starts: list[int], which: Mapping[int, range], device: torch.device
 ) -> tuple[FusedRows, ...]:
-    """The sum nodes of some tables, those of tables with holes apart."""
-    whole: list[tuple[SumTable, int]] = []
-    holed: list[tuple[SumTable, int]] = []
-    for t in which:
-        (whole if tables[t].choice.kernel.support() is None else holed).append((tables[t], starts[t]))
+    """The sum nodes of some parameters of some tables, those of tables with holes apart."""
+    whole: list[tuple[SumTable, int, range]] = []
+    holed: list[tuple[SumTable, int, range]] = []
+    for t, parameters in which.items():
+        (whole if tables[t].choice.kernel.support() is None else holed).append((tables[t], starts[t], parameters))
     return tuple(_joined(parts, device) for parts in (whole, holed) if parts)
 
 
-def _joined(parts: list[tuple[SumTable, int]], device: torch.device) -> FusedRows:
+def _joined(parts: list[tuple[SumTable, int, range]], device: torch.device) -> FusedRows:
     at, lengths, learns, support, support_at, held = [], [], [], [], [], 0
-    for table, start in parts:
-        sets, nodes, elements = table.shape
-        at.append(start + torch.arange(sets * nodes) * elements)
-        lengths.append(torch.full((sets * nodes,), elements))
+    for table, start, parameters in parts:
+        (sets, nodes, elements), several = table.shape, len(parameters)
+        at.append(start + torch.arange(parameters.start * nodes, parameters.stop * nodes) * elements)
+        lengths.append(torch.full((several * nodes,), elements))
         trains = torch.ones(sets, dtype=torch.bool) if table.trainable is None else table.trainable.cpu()
-        learns.append(trains.repeat_interleave(nodes))
+        learns.append(trains[parameters.start : parameters.stop].repeat_interleave(nodes))
         if (holes := table.choice.kernel.support()) is not None:
             support.append(holes.flatten().cpu())
-            support_at.append((held + torch.arange(nodes) * elements).repeat(sets))
+            support_at.append((held + torch.arange(nodes) * elements).repeat(several))
             held += nodes * elements
     return FusedRows(
         torch.cat(at).to(device),
         torch.cat(lengths).to(device, torch.int32),
         torch.cat(learns).to(device, torch.int32),
-        max(table.shape[2] for table, _ in parts),
-        all((start | table.shape[2]) % 16 == 0 for table, start in parts),
+        max(table.shape[2] for table, *_ in parts),
+        all((start | table.shape[2]) % 16 == 0 for table, start, _ in parts),
         torch.cat(support).to(device) if support else None,
         torch.cat(support_at).to(device) if support else None,
     )

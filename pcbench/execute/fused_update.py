@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pcbench_kernels.cpu.em import least_mass
 
-from ..compile import LeafTable, Program, weight_starts
+from ..compile import LeafTable, Program
 from .fused import begin, climb, flow_down, length_of_report, new_pass, report_flags
 from .fused_evidence import FusedBatch
 from .fused_leaves import learn_leaves, samples_of, sort_all
@@ -57,9 +57,8 @@ class FusedStep:
         self._new, self._number = new, next(_numbers)
         self._in_place = old.places == new.places
         self._samples = samples_of(self.up)
-        base, end = program.fused.late_weights
-        self._base = base
-        self._counts = workspace.get("late counts", (end - base,), torch.float32, program.device)
+        most = max((part.end - part.base for part in program.fused.late), default=0)
+        self._counts = workspace.get("late counts", (most,), torch.float32, program.device)
         self._update = update_of(program, workspace)
         self.moves, self.rehearsed, self._launched = workspace.moves, False, False
         self.memory = frozenset((*old.places, *new.places))
@@ -128,22 +127,21 @@ class FusedStep:
         report_flags(self.up)
 
     def _learn_edges(self) -> None:
-        """Counts are kept only for weights that no launch updates while it counts."""
+        """Counts are kept only for weights that no launch updates while it counts, and of these only part by part."""
         from pcbench_kernels.gpu import count_edges, learn_edges, maximise_sums
 
-        program, p, new, counts, base = self.up.program, self.up.buffers, self._new, self._counts, self._base
-        fused, rounded = program.fused, None if self._new.operands is self._new.flat else self._new.operands
+        p, new, counts, fused = self.up.buffers, self._new, self._counts, self.up.program.fused
+        rounded = None if new.operands is new.flat else new.operands
         assert fused is not None
-        starts = weight_starts(program.sum_tables)
-        for table in fused.shared:
-            counts[starts[table] - base : starts[table + 1] - base].zero_()
-        for edges in fused.edges:
-            if edges.learns:
-                learn_edges(p, edges, new.flat, rounded, self._update)
-            else:
-                count_edges(p, edges, counts, base, True)
-        for rows in fused.late_rows:
-            maximise_sums(p.weights, counts, base, rows, new.flat, rounded, self._update)
+        for edges in fused.learning:
+            learn_edges(p, edges, new.flat, rounded, self._update)
+        for part in fused.late:
+            if part.shared:
+                counts[: part.end - part.base].zero_()
+            for edges in part.edges:
+                count_edges(p, edges, counts, part.base, True)
+            for rows in part.rows:
+                maximise_sums(p.weights, counts, part.base, rows, new.flat, rounded, self._update)
 
 
 def fused_step(program: Program, old: Parameters, new: Parameters, batch: FusedBatch, workspace: Workspace) -> FusedStep:

@@ -72,7 +72,7 @@ def _step(plan: Fused) -> None:
             update.learn_edges(p, edges, single, None if plan.precision == "exact" else operands, told)
         else:
             down.count_edges(p, edges, single, 0, True)
-    for rows in plan.late_rows:
+    for rows in (rows for part in plan.late for rows in part.rows):
         update.maximise_sums(single, single, 0, rows, single, None if plan.precision == "exact" else operands, told)
     reals, columns = torch.empty(16, BATCH, dtype=torch.float64, device="meta"), torch.empty(2, 16, device="meta")
     update.replace_parameters(single, flag, single, columns[None])

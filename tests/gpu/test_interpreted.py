@@ -4,6 +4,8 @@ tied and untied, odd widths and batch sizes, missing data, several terms, parent
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import itertools
 import math
 import warnings
 
@@ -38,6 +40,8 @@ from pcbench.execute.fused_evidence import fused_batch
 from pcbench_kernels.gpu import computed, leafwise, tiles, topdown, up
 
 from ..conformance.cases import retied
+
+fuse_module = importlib.import_module("pcbench.compile.fuse")  # the package names a function of it so, too
 
 
 def mixture(edges: Sparse | BlockSparse, nodes: int = 8) -> Circuit:
@@ -191,6 +195,28 @@ def test_several_programs_read_the_values_that_one_of_them_replaces() -> None:
         expected, _ = expectation(precise, evidence)
         for one, two in zip(counted(got), counted(expected), strict=True):
             same(one, two, 1e-5)
+
+
+@pytest.mark.parametrize("name", ["pd", "pd, holes", "pd, diagonal", "sparse", "hmm, tied"])
+def test_counts_that_have_to_be_kept_are_kept_part_by_part(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuse_module, "FEW_USES", 1)
+    model, precise = pair(name)
+    whole = model.program.fused.late
+    monkeypatch.setattr(fuse_module, "PART", 64)
+    model, _ = pair(name)
+    parts = model.program.fused.late
+    assert len(whole) == 1
+    assert len(parts) == 1 if name == "hmm, tied" else len(parts) > 1
+    assert [parts[0].base, parts[-1].end] == [whole[0].base, whole[0].end]
+    assert all(one.end <= two.base for one, two in itertools.pairwise(parts))
+    assert sum(len(rows.at) for part in parts for rows in part.rows) == sum(len(rows.at) for rows in whole[0].rows)
+    evidence, space = rows(model.circuit, 20, True), Workspace()
+    for _ in range(2):
+        model = em_step(model, evidence, 0.5, 0.01, space, recycle=model).model
+        precise = em_step(precise, evidence, 0.5, 0.01).model
+    expected = precise.values()
+    for parameter, value in model.values().items():
+        same(value, expected[parameter], 1e-5)
 
 
 @pytest.mark.parametrize("name", ["rat", "hmm, tied"])
