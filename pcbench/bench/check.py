@@ -52,12 +52,6 @@ class Verdict:
         return self.log_likelihood_error <= self.tolerance.log_likelihood and worst <= self.tolerance.flows
 
 
-def counts(statistics: Statistics) -> list[Tensor]:
-    """Expected counts of the sum tables, then of the leaf tables (of finite ones the last row, « missing », is unused)."""
-    leaves = zip(statistics.leaves, statistics.program.leaf_tables, strict=True)
-    return [*statistics.weights, *(found if table.categories is None else found[:, :-1] for found, table in leaves)]
-
-
 def reference(precise: Model, data: Tensor) -> tuple[Statistics, Tensor]:
     """Expected counts, and log-likelihoods ``[rows, outputs]``, of a float64 model."""
     return expectation(precise, data)

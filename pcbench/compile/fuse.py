@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import count
-from math import prod
 
 import torch
 
@@ -33,7 +32,6 @@ class Fused:
         learning: terms merged by shape, of weights that are updated while they are counted.
         late: the others, part by part.
         leaves: leaf tables, in order.
-        shared: weight tables that several runs of edges add to.
         rows: all sum nodes, those of tables with holes apart.
         outputs: (first output column, node number, unit, nodes) of each root; roots: the same ``[R, 4]``, on the GPU.
         num_units: blocks with a value: those of the program, and leaves that a term of several leaf tables is made of.
@@ -49,7 +47,6 @@ class Fused:
     learning: tuple[FusedEdges, ...]
     late: tuple[FusedPart, ...]
     leaves: tuple[FusedLeaves, ...]
-    shared: tuple[int, ...]
     rows: tuple[FusedRows, ...]
     outputs: tuple[tuple[int, int, int, int], ...]
     roots: torch.Tensor
@@ -143,22 +140,20 @@ def fuse(
     make = Tables(device, launches)
     learning = _edges(make, [b for b in blocks if b.is_sum and b.table not in late], sum_tables, True)
     parts = []
-    for held in _cut([b for b in blocks if b.is_sum and b.table in late], sum_tables):
-        base, end = held[0].weights, held[-1].weights + _size(held[-1], sum_tables)
+    for held in _cut([b for b in blocks if b.is_sum and b.table in late]):
+        base, end = held[0].weights, held[-1].weights + held[-1].nodes * held[-1].elements
         which: dict[int, range] = {}
         for block in held:
             which[block.table] = range(which.get(block.table, range(block.parameter, 0)).start, block.parameter + 1)
         rows = rows_of(sum_tables, starts, which, device)
         parts.append(FusedPart(base, end, _edges(make, held, sum_tables, False), rows))
     leaves = tuple(make.leaves(t, leaf, isinstance(leaf.distribution, Categorical)) for t, leaf in enumerate(leaf_tables))
-    shared = sorted(late) if any(part.shared for part in parts) else []
     outputs = tuple((b.column, b.node, b.unit, b.nodes) for b in blocks if b.column >= 0)
     return Fused(
         tuple(make.layer(place, found) for place, found in enumerate(launches)),
         learning,
         tuple(parts),
         leaves,
-        tuple(shared),
         rows_of(sum_tables, starts, {t: range(len(table.parameters)) for t, table in enumerate(sum_tables)}, device),
         outputs,
         torch.tensor(outputs, dtype=torch.int64).to(device),
@@ -183,17 +178,12 @@ def _edges(make: Tables, blocks: list[FusedBlock], tables: tuple[SumTable, ...],
     return tuple(make.edges(found, tables, learns) for found in alike.values())
 
 
-def _size(block: FusedBlock, tables: tuple[SumTable, ...]) -> int:
-    """Weights of a block."""
-    return prod(tables[block.table].shape[1:])
-
-
-def _cut(blocks: list[FusedBlock], tables: tuple[SumTable, ...]) -> list[list[FusedBlock]]:
+def _cut(blocks: list[FusedBlock]) -> list[list[FusedBlock]]:
     """Blocks in the order of their weights, in parts that span at most :data:`PART` weights, or one parameter."""
     parts: list[list[FusedBlock]] = []
     for block in sorted(blocks, key=lambda b: b.weights):
         first = parts[-1][0].weights if parts else -1
-        if parts and (block.weights == first or block.weights + _size(block, tables) - first <= PART):
+        if parts and (block.weights == first or block.weights + block.nodes * block.elements - first <= PART):
             parts[-1].append(block)
         else:
             parts.append([block])

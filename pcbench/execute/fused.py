@@ -118,8 +118,9 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
 
     def work() -> None:
         if fresh:
-            for table in fused.shared:  # the others are written
-                statistics.weights[table].zero_()
+            for part in fused.late:
+                if part.shared:  # the others are written
+                    statistics.flat[part.base : part.end].zero_()
         with beside(up.program.device, lambda: sort_all(up, samples)):
             flow_down(up)
         with beside(up.program.device, count):

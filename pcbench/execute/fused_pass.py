@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
 
 #: What may go wrong in a pass, each with a flag: mass was lost to underflow, a value is no category, a count is not finite.
 #: With the last flag, no parameter changes.
-SUSPECT, OUTSIDE, WRONG, HOLD = range(4)
 FLAGS = 4
+SUSPECT, OUTSIDE, WRONG, HOLD = range(FLAGS)
 
 
 @dataclass(eq=False)

@@ -205,11 +205,11 @@ def settled_step(under_way: Underway, statistics: Statistics | None = None) -> S
     assert not under_way.void
     if (stepped := under_way.settle()) is not None:
         return stepped
-    old, new, workspace, clock = under_way.old, under_way.new, under_way.workspace, under_way.clock
+    old, workspace, clock = under_way.old, under_way.workspace, under_way.clock
     with torch.no_grad():
         statistics = Statistics.within(old.program, workspace) if statistics is None else statistics.reset()
         log_likelihood = _exact_expectation(old, under_way.evidence, workspace, statistics, clock)
-        recycle = None if new.parameters.places == old.parameters.places else new
+        recycle = None if under_way.in_place else under_way.new
         made = maximise(old, statistics, under_way.step_size, under_way.pseudocount, recycle)
         _lap(clock, "update")
         return Stepped(made, log_likelihood)

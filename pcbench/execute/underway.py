@@ -56,6 +56,11 @@ class Underway:
     stamps: Stamps | None
     void: bool = False
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the new model lies where the old one does."""
+        return self.new.parameters.places == self.old.parameters.places
+
     def settle(self) -> Stepped | None:
         """Wait for it. ``None``: it lost mass, or is void, and the old model is as it was.
 
@@ -79,8 +84,7 @@ class Underway:
             forget_steps(self.workspace, self.old.program.device)
             raise
         if settled.wrong and settled.exact:
-            in_place = self.new.parameters.places == self.old.parameters.places
-            kept = "the nodes in question were not changed" if in_place else "the model was not changed"
+            kept = "the nodes in question were not changed" if self.in_place else "the model was not changed"
             raise DataError(f"the expected counts of a layer hold NaN or infinity; {kept}")
         if self.clock is not None and self.stamps is not None:
             self.clock.divide(self.stamps.seconds())

@@ -45,6 +45,7 @@ class Stepper:
 
     Attributes:
         counts: the memory of the run.
+        made: steps so far, with the one that is being reported.
         spare: a model that nobody needs any more; its memory is for the next.
 
     Args:
@@ -68,7 +69,7 @@ class Stepper:
         self._train = Rows(plan.train, plan.program)
         self._bounds = plan.bounds
         self._order: tuple[int, Tensor | None] = (-1, None)
-        self._made = 0
+        self.made = 0
         self._measured_at = -math.inf
         self.counts = Counts(plan.program)
         self.spare: Model | None = None
@@ -111,7 +112,7 @@ class Stepper:
             return None
         while True:
             position = self._place.position
-            alone = ahead.measured or sole.asked or self._control.asked or self._steered() or not self._made
+            alone = ahead.measured or sole.asked or self._control.asked or self._steered() or not self.made
             following = None if alone else self._launch(position, ahead.under_way.new, 1, False)
             done = self._settle(position, ahead)
             if following is None or following.under_way.void:
@@ -134,7 +135,7 @@ class Stepper:
         model, total = self._learner.settle(launched.under_way, launched.numbers)
         if not launched.measured:
             self._clock.resemble()
-        elif self._made:  # the first one compiles: what it was measured to take says nothing
+        elif self.made:  # the first one compiles: what it was measured to take says nothing
             self._measured_at = time.monotonic()
         done = Done(total, len(launched.numbers), launched.step_size, self.counts.workspace.given_up > given_up)
         self._advance(position, position.batch + 1, model, done)
@@ -185,5 +186,5 @@ class Stepper:
         return self._train.batch(*self._bounds[batch], self._order[1])
 
     def _report(self, done: Done) -> None:
-        self._made += 1
+        self.made += 1
         self._tell(done)

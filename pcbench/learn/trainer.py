@@ -34,7 +34,6 @@ class Trainer:
         self._memory = MemoryMeter(plan.program, max(b - a for a, b in plan.bounds))
         self._bits = -1.0 / (max(1, len(plan.program.circuit.variables)) * math.log(2))
         self._saved_at: tuple[int, int, float | None] | None = None
-        self._made = 0
 
     def work(self) -> BaseException | None:
         """Train to the end; never raises. The error, or ``None`` (also after an interrupt from the keyboard)."""
@@ -99,9 +98,8 @@ class Trainer:
 
     # ---- a step ------------------------------------------------------------------------------------------------------
     def _report(self, done: Done) -> None:
-        if self._made == 1:
+        if self._steps.made == 2:
             self._clock.forget()  # the first step compiled, and was the only one to
-        self._made += 1
         split = self._clock.stop(done.rows, done.exact)
         best = self._place.position.best
         steps = self._steps

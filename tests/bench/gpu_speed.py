@@ -22,12 +22,11 @@ import torch
 import pcbench
 from pcbench import Circuit, Model
 from pcbench.bench import cases
-from pcbench.bench.check import counts
 from pcbench.bench.limits import ANCHOR_MS, Size
 from pcbench.bench.measure import Trainer, timed
 from pcbench.bench.names import DEFAULT
 from pcbench.compile import fuse, fuse_blocks
-from pcbench.execute import em_step, expectation, forward
+from pcbench.execute import Statistics, em_step, expectation, forward
 
 
 @functools.cache
@@ -43,11 +42,17 @@ def check(model: Model, data: torch.Tensor, exact: pcbench.Program) -> dict[str,
     out = {"fast": _off([forward(model, few)], [truth]), "exact": _off([forward(other, few)], [truth])}
     one, _ = expectation(model, some)
     two, _ = expectation(other, some)
-    out["counts"] = _off(counts(one), counts(two))
+    out["counts"] = _off(_counts(one), _counts(two))
     del one, two
     one_new, two_new = (em_step(m, some, 1.0, 0.001).model.parameters for m in (model, other))
     out["weights"], out["leaves"] = _off(one_new.weights, two_new.weights), _off(one_new.leaves, two_new.leaves)
     return out
+
+
+def _counts(statistics: Statistics) -> list[torch.Tensor]:
+    """Expected counts of the sum tables, then of the leaf tables (of finite ones the last row, « missing », is unused)."""
+    leaves = zip(statistics.leaves, statistics.program.leaf_tables, strict=True)
+    return [*statistics.weights, *(found if table.categories is None else found[:, :-1] for found, table in leaves)]
 
 
 def _off(got: Any, expected: Any) -> float:
