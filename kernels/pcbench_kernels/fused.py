@@ -168,7 +168,7 @@ class FusedRows:
 
     Attributes:
         at: ``[rows]`` int64; lengths, learns: ``[rows]`` int32.
-        longest: of the lengths; aligned: whether all rows start at multiples of 16.
+        longest: of the lengths; aligned: whether all rows start at multiples of 16, and are as long.
         support: flat booleans, which weights are there, those of each row from ``support_at`` on; ``None``: no holes.
     """
 

@@ -6,6 +6,7 @@ import triton
 import triton.language as tl
 
 from .elements import (
+    exp_of,
     follow,
     four_parents,
     node_flow,
@@ -46,7 +47,9 @@ def product_flow(
     n = tl.program_id(1) * BM + tl.arange(0, BM)
     mask = (b < B)[:, None] & (n < NODES)[None, :]
     element = tl.load(elements_at + g) * B
-    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
+    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(
+        pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS, PULLS
+    )  # fmt: skip
     follow(EARLY)
     flow = node_flow(
         flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
@@ -109,7 +112,9 @@ def narrow_sum_flow(
     element = tl.load(elements_at + g) * B
     tile = tl.load(w + corner, mask=n_in[:, None] & (k < WIDTH)[None, :], other=0.0)
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
-    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
+    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(
+        pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS, PULLS
+    )  # fmt: skip
     ours = b_in
     if SHARED:
         tl.debug_barrier()  # all threads have read their values
@@ -177,7 +182,9 @@ def flow_ratio(
     node = tl.load(nodes_at + g) * B
     out = ratios + tl.load(ratios_at + g) * B + rows
     y = tl.load(values + node + rows, mask=mask, other=0.0).to(tl.float32)
-    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS)
+    r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3 = four_parents(
+        pull_rows, pull_widths, pull_offsets, g * PARENTS, PARENTS, PULLS
+    )  # fmt: skip
     follow(EARLY)
     flow = node_flow(
         flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
@@ -243,7 +250,7 @@ def wide_sum_flow(
     x = tl.load(elements + element + where, mask=mask, other=0.0)
     if MANY and not HOLES:
         height = tl.load(scales + tl.load(units_at + g) * B + b, mask=b_in, other=0.0)
-        x *= tl.exp(rise_of(scales, term_units, t, height, b, b_in, B))
+        x *= exp_of(rise_of(scales, term_units, t, height, b, b_in, B))
         tl.store(elements + element + where, x.to(elements.dtype.element_ty), mask=mask)
     follow(EARLY)
     total = tl.zeros((BN, BE), tl.float32)

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from .edges import edge_products
-from .elements import put, take, weight_rows
+from .elements import log_of_any, put, take, weight_rows
 from .leaves import category_flows
 
 
@@ -202,7 +202,7 @@ def leaf_em(
     new = (1.0 - step) * old + share[None, :] * (count + pseudocount / SIZE)
     new = tl.where(knows[None, :], new, old)
     tl.store(out + held * SIZE * NODES + where, new, mask=c_in[:, None] & n_free[None, :])
-    logs = tl.where(c_in[:, None], tl.log(new), 0.0).to(table.dtype.element_ty)
+    logs = tl.where(c_in[:, None], log_of_any(new), 0.0).to(table.dtype.element_ty)
     table += held * (SIZE + 1) * NODES + narrow
     tl.store(table + where, logs, mask=(c <= SIZE)[:, None] & n_free[None, :])
 
@@ -239,6 +239,8 @@ def sum_em(
         at = tl.multiple_of(at, 16)
         short = tl.multiple_of(tl.load(rows_at + row, mask=there, other=0), 4)
     length = tl.load(lengths + row, mask=there, other=0)
+    if ALIGNED:
+        length = tl.multiple_of(length, 16)
     longest = unless_held(tl.max(length, 0), hold)
     step = tl.load(rates)
     pseudocount = tl.load(rates + 1)
@@ -246,6 +248,8 @@ def sum_em(
     holes = at
     if HOLES:
         holes = tl.load(support_at + row, mask=there, other=0)
+        if ALIGNED:
+            holes = tl.multiple_of(holes, 4)
     total = tl.zeros((BR, BE), tl.float32)
     edges = tl.zeros((BR, BE), tl.float32)
     k = tl.arange(0, BE)
@@ -315,7 +319,7 @@ def categorical_em(
     new = (1.0 - step) * old + step * ((count + pseudocount / SIZE) / safe[None, :])
     new = tl.where(learns[None, :], new, old)
     tl.store(out + kept + c * NODES + n[None, :], new, mask=mask)
-    logs = tl.where(c < SIZE, tl.log(new), 0.0)
+    logs = tl.where(c < SIZE, log_of_any(new), 0.0)
     tl.store(table + held + c * NODES + n[None, :], logs.to(table.dtype.element_ty), mask=(c <= SIZE) & n_in[None, :])
 
 

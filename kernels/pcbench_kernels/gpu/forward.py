@@ -7,11 +7,14 @@ import triton.language as tl
 
 from .elements import (
     column_of,
+    exp_of,
     follow,
     four_factors,
+    linear,
     log_factors,
     log_leaves,
     log_of,
+    peak_of,
     take,
     term_of,
     weight_rows,
@@ -82,8 +85,8 @@ def product_forward(
     more, shift = log_factors(
         values, scales, factors, units, whole, n0, u0, n1, u1, n2, u2, n3, u3, b, column, mask, B, ROW, FACTORS
     )  # fmt: skip
-    v += more
-    peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
+    v = more if USES == 0 else v + more
+    peak = peak_of(v, k < WIDTH, FULL)
     if not WHOLE:
         for k0 in range(BK, WIDTH, BK):
             k = k0 + tl.arange(0, BK)
@@ -92,7 +95,7 @@ def product_forward(
                 values, scales, lookup, codes, slots, factors, units, whole, n0, u0, n1, u1, n2, u2, n3, u3,
                 b, column_of(t, k, WIDTH, PARTS), mask, B, ROW, BN, BK, USES, FACTORS,
             )  # fmt: skip
-            peak = tl.maximum(peak, tl.max(tl.where(mask, v, float("-inf")), 1))
+            peak = tl.maximum(peak, peak_of(v, k < WIDTH, FULL))
         for k0 in range(0, WIDTH, BK):
             k = k0 + tl.arange(0, BK)
             mask = b_in[:, None] & (k < WIDTH)[None, :]
@@ -111,7 +114,7 @@ def store_product(values, elements, out, b, k, stride, v, peak, mask, LINEAR: tl
     """Log values relative to ``peak``, or their exponentials."""
     where = b[:, None] * stride + k[None, :]
     if LINEAR:
-        tl.store(elements + out + where, tl.exp(v - peak[:, None]).to(elements.dtype.element_ty), mask=mask)
+        tl.store(elements + out + where, exp_of(v - peak[:, None]).to(elements.dtype.element_ty), mask=mask)
     else:
         tl.store(values + out + where, (v - peak[:, None]).to(values.dtype.element_ty), mask=mask)
 
@@ -176,9 +179,9 @@ def narrow_sum_forward(
     worst = tl.full((BM, BN), 1.0, tl.float32)
     follow(EARLY)
     more, shift = log_factors(values, scales, factors, units, g, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
-    v += more
-    peak = tl.maximum(tl.max(tl.where(mask, v, float("-inf")), 1), -1e30)
-    x = tl.where(mask, tl.exp(v - peak[:, None]), 0.0).to(elements.dtype.element_ty)
+    v = more if USES == 0 else v + more
+    peak = peak_of(v, k_in, FULL)
+    x = linear(v, peak, k_in, FULL).to(elements.dtype.element_ty)
     row = values + node * B
     for done in range(0, SPAN, BM):
         total = tl.dot(tile, tl.trans(x), input_precision=PRECISION)
@@ -302,10 +305,10 @@ def wide_sum_forward(
                 rise = tl.where((sees != 0)[None, :], rise, float("-inf"))
                 sees = tl.load(seen + after * NODES + n, mask=n_in, other=0)
                 higher = tl.maximum(top, rise)
-                total = total * tl.exp(top - higher) + part * tl.exp(rise - higher)
+                total = total * exp_of(top - higher) + part * exp_of(rise - higher)
                 top = higher
             else:
-                total += part * tl.exp(rise)
+                total += part * exp_of(rise)
     else:
         total = term_product(x, w, stride, b, b_in, n, n_in, WIDTH, BN, BM, BK, PRECISION, FULL)
     mask = within(b_in, n_in, FULL)

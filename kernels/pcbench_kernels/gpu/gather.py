@@ -18,6 +18,7 @@ def gather_flows(
     NODES,
     BN: tl.constexpr,
     BM: tl.constexpr,
+    ALIGNED: tl.constexpr,
 ):
     """``out[i, b, n]``: flow of sample ``b`` into node ``n`` of entry ``entries[i]``; zeros where that is −1."""
     blocks = tl.cdiv(B, BN)
@@ -27,8 +28,12 @@ def gather_flows(
     mask = (b < B)[:, None] & (n < NODES)[None, :]
     entry = tl.load(entries + i)
     at = tl.maximum(entry, 0)
-    start = tl.load(elements_at + at) * B + tl.load(offsets + at)
+    offset = tl.load(offsets + at)
     stride = tl.load(strides + at).to(tl.int32)
+    if ALIGNED:
+        offset = tl.multiple_of(offset, 16)
+        stride = tl.multiple_of(stride, 16)
+    start = tl.load(elements_at + at) * B + offset
     there = b < tl.where(entry >= 0, B, 0)
     flow = tl.load(flows + start + (b[:, None] * stride + n[None, :]), mask=mask & there[:, None], other=0.0)
     tl.store(out + i * B * NODES + (b[:, None] * NODES + n[None, :]), flow.to(tl.float32), mask=mask)

@@ -32,4 +32,5 @@ def leaf_flows(p: Pass, leaves: FusedLeaves, entries: Tensor, out: Tensor) -> No
         leaves.nodes,
         BN=rows,
         BM=cols,
+        ALIGNED=leaves.aligned,
     )
