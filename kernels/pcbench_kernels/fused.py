@@ -199,3 +199,18 @@ class FusedPart:
     def shared(self) -> bool:
         """Whether several runs add to the same weights: their counts have to begin at 0."""
         return any(edges.shared for edges in self.edges)
+
+
+@dataclass(frozen=True, eq=False)
+class FusedStage:
+    """Weights that can be counted and updated once the flows of launch ``after`` are there: no launch to come reads them.
+
+    Attributes:
+        after: the launch's place; that of the last stage is 0.
+        learning: launches that count and update.
+        late: the others, part by part.
+    """
+
+    after: int
+    learning: tuple[FusedEdges, ...]
+    late: tuple[FusedPart, ...]

@@ -8,11 +8,11 @@ from itertools import count
 
 import torch
 
-from pcbench_kernels.fused import FusedEdges, FusedLayer, FusedLeaves, FusedPart, FusedRows
+from pcbench_kernels.fused import FusedEdges, FusedLayer, FusedLeaves, FusedPart, FusedRows, FusedStage
 
 from ..distributions import Categorical
 from .fuse_blocks import FusedBlock, blocks_of, launches_of, products, renumber, without_shared_leaves
-from .fuse_tables import Tables, rows_of
+from .fuse_tables import FILL, Tables, rows_of, tiles_of
 from .layers import Layer, LeafTable, SumLayer, SumTable, weight_starts
 
 #: Most weights of a node that one program updates while their counts are still in its registers.
@@ -21,6 +21,8 @@ EPILOGUE = 512
 FEW_USES = 4
 #: Weights whose counts are kept at once, where they have to be; a parameter of more is a part of its own.
 PART = 1 << 24
+#: Most stages in which weights are counted while flows go on.
+STAGES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,7 @@ class Fused:
 
     Attributes:
         layers: in order of evaluation.
-        learning: terms merged by shape, of weights that are updated while they are counted.
-        late: the others, part by part.
+        stages: terms merged by shape, in the order in which all flows that they need are there.
         leaves: leaf tables, in order.
         rows: all sum nodes, those of tables with holes apart.
         outputs: (first output column, node number, unit, nodes) of each root; roots: the same ``[R, 4]``, on the GPU.
@@ -44,8 +45,7 @@ class Fused:
     """
 
     layers: tuple[FusedLayer, ...]
-    learning: tuple[FusedEdges, ...]
-    late: tuple[FusedPart, ...]
+    stages: tuple[FusedStage, ...]
     leaves: tuple[FusedLeaves, ...]
     rows: tuple[FusedRows, ...]
     outputs: tuple[tuple[int, int, int, int], ...]
@@ -63,7 +63,12 @@ class Fused:
     @property
     def edges(self) -> tuple[FusedEdges, ...]:
         """All terms, merged by shape, for what does not depend on order."""
-        return (*self.learning, *(edges for part in self.late for edges in part.edges))
+        return (*(e for stage in self.stages for e in stage.learning), *(e for part in self.late for e in part.edges))
+
+    @property
+    def late(self) -> tuple[FusedPart, ...]:
+        """Weights that are updated once their counts are there, part by part."""
+        return tuple(part for stage in self.stages for part in stage.late)
 
     @property
     def looked_up(self) -> bool:
@@ -138,21 +143,16 @@ def fuse(
     launches = launches_of(blocks)
     late = _late(blocks, sum_tables)
     make = Tables(device, launches)
-    learning = _edges(make, [b for b in blocks if b.is_sum and b.table not in late], sum_tables, True)
-    parts = []
-    for held in _cut([b for b in blocks if b.is_sum and b.table in late]):
-        base, end = held[0].weights, held[-1].weights + held[-1].nodes * held[-1].elements
-        which: dict[int, range] = {}
-        for block in held:
-            which[block.table] = range(which.get(block.table, range(block.parameter, 0)).start, block.parameter + 1)
-        rows = rows_of(sum_tables, starts, which, device)
-        parts.append(FusedPart(base, end, _edges(make, held, sum_tables, False), rows))
+    stages = []
+    for after, held in _stages(launches):
+        learning = _edges(make, [b for b in held if b.table not in late], sum_tables, True)
+        parts = [_part(make, part, sum_tables, starts) for part in _cut([b for b in held if b.table in late])]
+        stages.append(FusedStage(after, learning, tuple(parts)))
     leaves = tuple(make.leaves(t, leaf, isinstance(leaf.distribution, Categorical)) for t, leaf in enumerate(leaf_tables))
     outputs = tuple((b.column, b.node, b.unit, b.nodes) for b in blocks if b.column >= 0)
     return Fused(
         tuple(make.layer(place, found) for place, found in enumerate(launches)),
-        learning,
-        tuple(parts),
+        tuple(stages),
         leaves,
         rows_of(sum_tables, starts, {t: range(len(table.parameters)) for t, table in enumerate(sum_tables)}, device),
         outputs,
@@ -176,6 +176,40 @@ def _edges(make: Tables, blocks: list[FusedBlock], tables: tuple[SumTable, ...],
         holes = tables[block.table].choice.kernel.support() is not None
         alike.setdefault((block.nodes, block.width, holes), []).append(block)
     return tuple(make.edges(found, tables, learns) for found in alike.values())
+
+
+def _part(make: Tables, blocks: list[FusedBlock], tables: tuple[SumTable, ...], starts: list[int]) -> FusedPart:
+    """Blocks in the order of their weights, whose counts are kept at once."""
+    which: dict[int, dict[int, None]] = {}
+    for block in blocks:
+        which.setdefault(block.table, {})[block.parameter] = None
+    rows = rows_of(tables, starts, {table: list(parameters) for table, parameters in which.items()}, make.device)
+    end = blocks[-1].weights + blocks[-1].nodes * blocks[-1].elements
+    return FusedPart(blocks[0].weights, end, _edges(make, blocks, tables, False), rows)
+
+
+def _stages(launches: list[list[FusedBlock]]) -> list[tuple[int, list[FusedBlock]]]:
+    """Sums in the order in which flows no longer read their weights, and the place of the launch after which that is so.
+
+    A stage keeps a GPU busy, and is no less than its share of the work.
+    """
+    last: dict[int, int] = {}
+    for place in reversed(range(len(launches))):
+        last |= {block.weights: place for block in launches[place] if block.is_sum}
+    free: list[list[FusedBlock]] = [[] for _ in launches]
+    for block in (block for launch in launches for block in launch if block.is_sum):
+        free[last[block.weights]].append(block)
+    works = [sum(block.pieces * tiles_of(block.nodes, block.width) for block in blocks) for blocks in free]
+    least = max(FILL, sum(works) // STAGES)
+    stages: list[tuple[int, list[FusedBlock]]] = []
+    held: list[FusedBlock] = []
+    work = 0
+    for place in reversed(range(len(launches))):
+        held, work = held + free[place], work + works[place]
+        if held and (place == 0 or work >= least):
+            stages.append((place, held))
+            held, work = [], 0
+    return stages
 
 
 def _cut(blocks: list[FusedBlock]) -> list[list[FusedBlock]]:

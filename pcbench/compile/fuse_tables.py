@@ -24,7 +24,7 @@ class Tables:
     """Launches of blocks → tensors on a device. Slots are given in the order in which terms are evaluated."""
 
     def __init__(self, device: torch.device, launches: list[list[FusedBlock]]) -> None:
-        self._device = device
+        self.device = device
         blocks = [block for launch in launches for block in launch]
         self._by_unit = read(blocks)
         self._slots: dict[int, list[tuple[FusedBlock, int, int]]] = {}  # leaf table -> (block, term, use) of each slot
@@ -36,7 +36,7 @@ class Tables:
                 held += [(block, t, use) for t, term in enumerate(block.terms) for use in term.uses]
 
     def _tensor(self, numbers: Sequence[int]) -> Tensor:
-        return torch.tensor(numbers or [0], dtype=torch.int64, device=self._device)
+        return torch.tensor(numbers or [0], dtype=torch.int64, device=self.device)
 
     def _runs(self, runs: list[list[T]], *parts: Callable[[T], int]) -> list[Tensor]:
         """Starts of runs, and what is in them, one tensor a part."""
@@ -85,7 +85,7 @@ class Tables:
             units_at=self._tensor([b.unit for b in blocks]),
             elements_at=self._tensor([b.element for b in blocks]),
             ratios_at=self._tensor([b.ratio for b in blocks]),
-            seen=torch.cat([b.seen for b in blocks if b.seen is not None] or [torch.ones(1)]).to(self._device, torch.int8),
+            seen=torch.cat([b.seen for b in blocks if b.seen is not None] or [torch.ones(1)]).to(self.device, torch.int8),
             term_start=term_start,
             group_of=self._tensor([g for g, b in enumerate(blocks) for _ in range(b.pieces)]),
             term_units=term_units,
@@ -148,7 +148,7 @@ class Tables:
             if (holes := tables[t].choice.kernel.support()) is not None:
                 found.append(holes.flatten().cpu())
                 starts[t], held = held, held + holes.numel()
-        return (torch.cat(found).to(self._device), self._tensor([starts[t] for t in which])) if found else (None, None)
+        return (torch.cat(found).to(self.device), self._tensor([starts[t] for t in which])) if found else (None, None)
 
     def leaves(self, t: int, table: LeafTable, learns: bool) -> FusedLeaves:
         """All slots of a leaf table, and those of one parameter set beside each other."""
@@ -171,9 +171,9 @@ class Tables:
             table=t,
             nodes=table.nodes,
             categories=table.categories or 0,
-            variables=table.variables.cpu()[source].to(self._device),
-            owners=table.rows.cpu()[source].to(self._device),
-            source=source.to(self._device),
+            variables=table.variables.cpu()[source].to(self.device),
+            owners=table.rows.cpu()[source].to(self.device),
+            source=source.to(self.device),
             runs=len(users),
             run_start=run_start,
             most=max(len(found) for found in users.values()),
@@ -181,21 +181,26 @@ class Tables:
             elements_at=elements_at,
             offsets=offsets,
             strides=strides,
-            firsts=firsts.to(self._device),
-            same=same.to(self._device),
+            firsts=firsts.to(self.device),
+            same=same.to(self.device),
             aligned=not bool(((offsets | strides | table.nodes) & 15).any()),
             learns=learns,
-            trainable=trains.to(self._device),
+            trainable=trains.to(self.device),
         )
 
 
 def _runs(sharing: list[list[T]], nodes: int, width: int) -> Iterator[list[T]]:
     """Runs of terms that share weights: long, but enough of them to fill the chip."""
-    tiles = -(-nodes // 128) * -(-width // 128) * len(sharing)
+    tiles = tiles_of(nodes, width) * len(sharing)
     parts = max(1, FILL // tiles)
     for terms in sharing:
         step = max(1, -(-len(terms) // parts))
         yield from (terms[i : i + step] for i in range(0, len(terms), step))
+
+
+def tiles_of(nodes: int, width: int) -> int:
+    """Programs that count the edges of a term."""
+    return -(-nodes // 128) * -(-width // 128)
 
 
 def _trains(table: SumTable, parameter: int) -> int:
@@ -207,24 +212,24 @@ def _aligned(blocks: list[FusedBlock]) -> bool:
 
 
 def rows_of(
-    tables: tuple[SumTable, ...], starts: list[int], which: Mapping[int, range], device: torch.device
+    tables: tuple[SumTable, ...], starts: list[int], which: Mapping[int, Sequence[int]], device: torch.device
 ) -> tuple[FusedRows, ...]:
     """The sum nodes of some parameters of some tables, those of tables with holes apart."""
-    whole: list[tuple[SumTable, int, range]] = []
-    holed: list[tuple[SumTable, int, range]] = []
+    whole: list[tuple[SumTable, int, Sequence[int]]] = []
+    holed: list[tuple[SumTable, int, Sequence[int]]] = []
     for t, parameters in which.items():
         (whole if tables[t].choice.kernel.support() is None else holed).append((tables[t], starts[t], parameters))
     return tuple(_joined(parts, device) for parts in (whole, holed) if parts)
 
 
-def _joined(parts: list[tuple[SumTable, int, range]], device: torch.device) -> FusedRows:
+def _joined(parts: list[tuple[SumTable, int, Sequence[int]]], device: torch.device) -> FusedRows:
     at, lengths, learns, support, support_at, held = [], [], [], [], [], 0
     for table, start, parameters in parts:
-        (sets, nodes, elements), several = table.shape, len(parameters)
-        at.append(start + torch.arange(parameters.start * nodes, parameters.stop * nodes) * elements)
+        (sets, nodes, elements), several, chosen = table.shape, len(parameters), torch.tensor(parameters)
+        at.append(start + ((chosen * nodes)[:, None] + torch.arange(nodes)).flatten() * elements)
         lengths.append(torch.full((several * nodes,), elements))
         trains = torch.ones(sets, dtype=torch.bool) if table.trainable is None else table.trainable.cpu()
-        learns.append(trains[parameters.start : parameters.stop].repeat_interleave(nodes))
+        learns.append(trains[chosen].repeat_interleave(nodes))
         if (holes := table.choice.kernel.support()) is not None:
             support.append(holes.flatten().cpu())
             support_at.append((held + torch.arange(nodes) * elements).repeat(several))

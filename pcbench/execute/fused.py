@@ -7,7 +7,7 @@ Flags and log-likelihoods come to the CPU together, once a pass or a step, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -121,9 +121,11 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
             for part in fused.late:
                 if part.shared:  # the others are written
                     statistics.flat[part.base : part.end].zero_()
-        with beside(up.program.device, lambda: sort_all(up, samples)):
+        with beside(up.program.device) as hand_over:
+            sorted_out = hand_over(lambda: sort_all(up, samples))
             flow_down(up)
-        with beside(up.program.device, count):
+            hand_over(count)
+            sorted_out()
             count_leaves(up, samples, statistics, fresh)
 
     run(up, ("down", fresh, up.batch.kind), work, statistics.flat, *statistics.leaves)
@@ -131,13 +133,15 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
         fused_soft(up, t, statistics.leaves[t][:, :-1], {})
 
 
-def flow_down(up: FusedPass) -> None:
-    """The launches of flows."""
+def flow_down(up: FusedPass, behind: Mapping[int, Callable[[], object]] | None = None) -> None:
+    """The launches of flows; ``behind`` some of them, by their places, something else is done."""
     from pcbench_kernels.gpu import flow_through
 
     assert up.program.fused is not None
     for layer in reversed(up.program.fused.layers):
         flow_through(up.buffers, layer)
+        if behind is not None and layer.place in behind:
+            behind[layer.place]()
 
 
 def run(up: FusedPass, what: Hashable, work: Callable[[], None], *more: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from .stamps import Stamps
 from .workspace import Workspace
 
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
+    from pcbench_kernels.fused import FusedStage
     from pcbench_kernels.gpu import Update
 
 
@@ -75,7 +77,7 @@ class FusedStep:
         return stamps
 
     def _timed(self) -> Stamps:
-        parts = {"forward": lambda: self._sorted(self._climb), "backward": self._flow, "update": self._learn}
+        parts = {"forward": self._climb, "backward": lambda: flow_down(self.up), "update": self._learn}
         if self._launched:  # graphs that are made in between would count as time of the GPU
             for part, work in parts.items():
                 self.up.workspace.graphs.capture((self._number, part), work, self.up.program.device)
@@ -104,38 +106,45 @@ class FusedStep:
         self.up.workspace.graphs.run((self._number, what), work, self.up.program.device)
 
     def _step(self) -> None:
-        self._sorted(self._climb, self._flow)
-        self._learn()
-
-    def _sorted(self, *works: Callable[[], None]) -> None:
-        """``works`` from the data on, while samples are sorted."""
-        begin(self.up, behind=self._in_place)
-        with beside(self.up.program.device, lambda: sort_all(self.up, self._samples)):
-            for work in works:
-                work()
-
-    def _climb(self) -> None:
-        climb(self.up, hold=self._in_place)
-
-    def _flow(self) -> None:
-        flow_down(self.up)
-
-    def _learn(self) -> None:
-        """Sums and leaves beside each other: they share no more than the flows that they read."""
-        with beside(self.up.program.device, self._learn_edges):
+        """Weights are counted and updated beside the flows of blocks below, and the last of them beside the leaves."""
+        fused = self.up.program.fused
+        assert fused is not None
+        with beside(self.up.program.device) as hand_over:
+            begin(self.up, behind=self._in_place)
+            sorted_out = hand_over(self._sort)
+            climb(self.up, hold=self._in_place)
+            flow_down(self.up, {stage.after: partial(hand_over, partial(self._count, stage)) for stage in fused.stages})
+            sorted_out()
             learn_leaves(self.up, self._samples, self._new, self._update)
         report_flags(self.up)
 
-    def _learn_edges(self) -> None:
+    def _climb(self) -> None:
+        begin(self.up, behind=self._in_place)
+        with beside(self.up.program.device) as hand_over:
+            hand_over(self._sort)
+            climb(self.up, hold=self._in_place)
+
+    def _learn(self) -> None:
+        """All of it after the flows, so that parts can be timed."""
+        assert self.up.program.fused is not None
+        with beside(self.up.program.device) as hand_over:
+            for stage in self.up.program.fused.stages:
+                hand_over(partial(self._count, stage))
+            learn_leaves(self.up, self._samples, self._new, self._update)
+        report_flags(self.up)
+
+    def _sort(self) -> None:
+        sort_all(self.up, self._samples)
+
+    def _count(self, stage: FusedStage) -> None:
         """Counts are kept only for weights that no launch updates while it counts, and of these only part by part."""
         from pcbench_kernels.gpu import count_edges, learn_edges, maximise_sums
 
-        p, new, counts, fused = self.up.buffers, self._new, self._counts, self.up.program.fused
+        p, new, counts = self.up.buffers, self._new, self._counts
         rounded = None if new.operands is new.flat else new.operands
-        assert fused is not None
-        for edges in fused.learning:
+        for edges in stage.learning:
             learn_edges(p, edges, new.flat, rounded, self._update)
-        for part in fused.late:
+        for part in stage.late:
             if part.shared:
                 counts[: part.end - part.base].zero_()
             for edges in part.edges:

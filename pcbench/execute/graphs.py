@@ -20,21 +20,31 @@ def _side(device: torch.device) -> Any:
 
 
 @contextmanager
-def beside(device: torch.device, work: Callable[[], None]) -> Iterator[None]:
-    """On a GPU ``work`` is done beside what is done inside, captured or not; afterwards both have been.
+def beside(device: torch.device) -> Iterator[Callable[[Callable[[], None]], Callable[[], None]]]:
+    """Inside, work that is handed over is done beside what follows it (on a GPU, captured or not); afterwards all of it has been.
 
-    It must read and write memory that nothing inside writes, and that is there to stay.
+    Handed over, work waits for all that has been launched so far, and for what was handed over before it; what comes back waits
+    for it. It must write memory that nothing beside it reads or writes, and that is there to stay.
     """
     if device.type != "cuda":
-        work()
-        yield
+        yield _at_once
         return
     here, side = torch.cuda.current_stream(device), _side(device)
-    side.wait_stream(here)
-    with torch.cuda.stream(side):
-        work()
-    yield
+
+    def hand_over(work: Callable[[], None]) -> Callable[[], None]:
+        side.wait_stream(here)
+        with torch.cuda.stream(side):
+            work()
+            done = side.record_event()
+        return lambda: here.wait_event(done)
+
+    yield hand_over
     here.wait_stream(side)
+
+
+def _at_once(work: Callable[[], None]) -> Callable[[], None]:
+    work()
+    return lambda: None
 
 
 @dataclass(eq=False)
