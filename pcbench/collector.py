@@ -1,4 +1,4 @@
-"""Keep Python's cyclic garbage collector out of code that builds many long-lived objects.
+"""Keep Python's cyclic garbage collector out of code that builds many long-lived objects, or must not be interrupted.
 
 Building a circuit of 100,000 blocks makes millions of objects and no cycles; the collector would walk all of them again
 and again, for more than half of the time.

@@ -40,6 +40,7 @@ class FusedLayer:
         roots: whether there are any.
         keep: whether the flows of the elements are read again, by a child or for the counts of leaves.
         aligned: whether all weights start at multiples of 16; pulls_aligned: whether widths and offsets of pulls do.
+        chain: where blocks of several levels are joined, which of them read each other.
     """
 
     place: int
@@ -74,6 +75,23 @@ class FusedLayer:
     keep: bool
     aligned: bool
     pulls_aligned: bool
+    chain: FusedChain | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FusedChain:
+    """Several levels in one launch, from the lowest on: their programs wait for each other.
+
+    Attributes:
+        places: the launches that it takes the place of.
+        widest: most blocks of a level.
+        children, parents: ``[groups, 1, 2 or 4]``, blocks of the launch that one multiplies, and is multiplied by; −1: none.
+    """
+
+    places: range
+    widest: int
+    children: Tensor
+    parents: Tensor
 
 
 @dataclass(frozen=True, eq=False)

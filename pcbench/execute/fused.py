@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from ..compile import Program
+from ..compile.fuse import Fused
 from .fused_densities import compute_densities
 from .fused_evidence import FusedBatch
 from .fused_leaves import count_leaves, lay_out_codes, lookups_of, samples_of, sort_all
@@ -25,7 +27,8 @@ from .statistics import Statistics
 from .workspace import Workspace
 
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
-    from pcbench_kernels.gpu import Pass
+    from pcbench_kernels.fused import FusedLayer
+    from pcbench_kernels.gpu import Launches, Pass
 
 
 def fused_upward(
@@ -63,7 +66,19 @@ def new_pass(
     p = _buffers(program, parameters, batch, workspace, downward, keep)
     if report is None:
         report = workspace.get("report", (length_of_report(program, batch.size),), torch.float64, program.device)
-    return FusedPass(program, parameters, batch, p, workspace, report)
+    return FusedPass(program, parameters, batch, p, _launches(program, batch.size), workspace, report)
+
+
+_known: WeakKeyDictionary[Fused, Launches] = WeakKeyDictionary()
+
+
+def _launches(program: Program, size: int) -> tuple[FusedLayer, ...]:
+    from pcbench_kernels.gpu import Launches
+
+    assert program.fused is not None
+    if program.fused not in _known:
+        _known[program.fused] = Launches(program.fused.layers)
+    return _known[program.fused].of(size)
 
 
 def length_of_report(program: Program, size: int) -> int:
@@ -80,6 +95,8 @@ def begin(up: FusedPass, behind: bool = False) -> None:
         renew(up.flags, WRONG)
     else:
         up.flags.zero_()
+    if any(layer.chain is not None for layer in up.launches):
+        up.buffers.done.zero_()
     lay_out_codes(up.program, up.batch, up.flags[OUTSIDE:])
     compute_densities(up.program, up.parameters, up.batch, up.buffers.lookups)
 
@@ -90,7 +107,7 @@ def climb(up: FusedPass, hold: bool = False) -> None:
 
     fused = up.program.fused
     assert fused is not None
-    for layer in fused.layers:
+    for layer in up.launches:
         value_of(up.buffers, layer)
     widest = max(nodes for *_, nodes in fused.outputs)
     conclude(up.buffers, fused.roots, widest, up.report, up.flags[HOLD:] if hold else None)
@@ -137,11 +154,11 @@ def flow_down(up: FusedPass, behind: Mapping[int, Callable[[], object]] | None =
     """The launches of flows; ``behind`` some of them, by their places, something else is done."""
     from pcbench_kernels.gpu import flow_through
 
-    assert up.program.fused is not None
-    for layer in reversed(up.program.fused.layers):
+    for layer in reversed(up.launches):
         flow_through(up.buffers, layer)
-        if behind is not None and layer.place in behind:
-            behind[layer.place]()
+        for place in (layer.place,) if layer.chain is None else reversed(layer.chain.places):
+            if behind is not None and place in behind:
+                behind[place]()
 
 
 def run(up: FusedPass, what: Hashable, work: Callable[[], None], *more: Tensor) -> None:
@@ -175,6 +192,7 @@ def _buffers(
         values,
         ratios,
         tickets,
+        flat("done", 2 * FILL * len(fused.layers), torch.int32),
         flat("fused elements", size * fused.num_elements, fused.operands),
         flat("flows", size * fused.num_elements if downward else 1, fused.logs),
         workspace.get("fused scales", (fused.num_scales, size), torch.float64, device),

@@ -16,6 +16,7 @@ from .model import Parameters
 from .workspace import Workspace
 
 if TYPE_CHECKING:  # Triton is imported by programs that have fused layers only
+    from pcbench_kernels.fused import FusedLayer
     from pcbench_kernels.gpu import Pass
 
 #: What may go wrong in a pass, each with a flag: mass was lost to underflow, a value is no category, a count is not finite.
@@ -29,6 +30,7 @@ class FusedPass:
     """An upward pass, launched; a downward pass may follow.
 
     Attributes:
+        launches: on the way up, for so many samples.
         report: float64, on the GPU: log-likelihoods ``[B, outputs]``, then the flags. Of a step, pinned.
     """
 
@@ -36,6 +38,7 @@ class FusedPass:
     parameters: Parameters
     batch: FusedBatch
     buffers: Pass
+    launches: tuple[FusedLayer, ...]
     workspace: Workspace
     report: Tensor
 

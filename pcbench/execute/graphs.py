@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from ..collector import collector_paused
+
 #: Captured graphs that a workspace keeps; a training needs up to twelve (five of a step, batches of two sizes, validation).
 GRAPHS = 16
 
@@ -21,7 +23,7 @@ def _side(device: torch.device) -> Any:
 
 @contextmanager
 def beside(device: torch.device) -> Iterator[Callable[[Callable[[], None]], Callable[[], None]]]:
-    """Inside, work that is handed over is done beside what follows it (on a GPU, captured or not); afterwards all of it has been.
+    """Inside, work that is handed over is done beside what follows it (on a GPU, captured or not); afterwards it has been done.
 
     Handed over, work waits for all that has been launched so far, and for what was handed over before it; what comes back waits
     for it. It must write memory that nothing beside it reads or writes, and that is there to stay.
@@ -88,6 +90,7 @@ class Graphs:
         self.capture(key, work, device)
         self.held[key].replay()
 
+    @collector_paused  # graphs that it found during a capture would be destroyed, and that would break the capture
     def capture(self, key: Hashable, work: Callable[[], None], device: torch.device) -> None:
         """Have the graph of ``work``, whose kernels are compiled, ready for :meth:`run`."""
         if device.type != "cuda" or self._rehearsing or self.held.get(key) is not None:

@@ -96,14 +96,19 @@ def vary(case: str, batch: int, setting: str) -> None:
 
 
 def _set(setting: str, until: ExitStack) -> None:
-    from pcbench_kernels.gpu import down, leafwise, tiles, up, update
+    from pcbench_kernels.gpu import chain, down, leafwise, tiles, up, update
 
     place, value = setting.split("=")
     room, name = place.split(".", 1)
     if room == "tile":
         until.enter_context(patch.dict(tiles.TILES["fast"], {name: tiles.Tile(*map(int, value.split(",")))}))
         return
-    rooms = {"tiles": (tiles, up, down, update, leafwise), "leaves": (leafwise,), "blocks": (fuse_blocks,), "fuse": (fuse,)}
+    rooms = {
+        "tiles": (tiles, chain, up, down, update, leafwise),
+        "leaves": (leafwise,),
+        "blocks": (fuse_blocks,),
+        "fuse": (fuse,),
+    }
     for module in rooms[room]:
         if hasattr(module, name):
             until.enter_context(patch.object(module, name, int(value)))

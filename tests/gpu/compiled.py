@@ -18,7 +18,21 @@ from pcbench import Circuit, Variables, structures
 from pcbench.bench import cases
 from pcbench.compile.fuse import Fused, fuse
 from pcbench.compile.group import WASTE
-from pcbench_kernels.gpu import Draws, Samples, Trees, Update, computed, down, leafwise, mixtures, topdown, trees, up, update
+from pcbench_kernels.gpu import (
+    Draws,
+    Launches,
+    Samples,
+    Trees,
+    Update,
+    computed,
+    down,
+    leafwise,
+    mixtures,
+    topdown,
+    trees,
+    up,
+    update,
+)
 from pcbench_kernels.gpu.recorded import Launch, recording, stand_in
 
 BATCH = 512
@@ -60,12 +74,13 @@ def _step(plan: Fused) -> None:
     told, reported = Update(single, flag, flag, 1e-30), torch.empty(BATCH + 4, dtype=torch.float64, device="meta")
     four = torch.empty(4, dtype=torch.int32, device="meta")
     up.renew(four, 2)
-    for layer in plan.layers:
+    passes = Launches(plan.layers).of(BATCH)
+    for layer in passes:
         up.value_of(p, layer)
     for hold in (flag, None):
         up.conclude(p, plan.roots, 1, reported, hold)
     up.tell(four, reported[BATCH:])
-    for layer in reversed(plan.layers):
+    for layer in reversed(passes):
         down.flow_through(p, layer)
     for edges in plan.edges:
         if edges.learns:
@@ -134,7 +149,7 @@ def main() -> None:
             kind = (
                 name,
                 options.get("BN", options.get("BM", 0)) >= 32,
-                options.get("HOLES", options.get("MANY", False)),
+                options.get("HOLES", options.get("MANY", options.get("WAITS", 0) > 0)),
                 *form,
             )
             if kind not in seen:

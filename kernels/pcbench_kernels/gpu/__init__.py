@@ -1,5 +1,6 @@
 """Triton kernels, and how they are launched: a fused layer a launch. Nothing else in the project imports triton."""
 
+from .chain import Launches
 from .computed import moment_parts, normal, weigh
 from .down import count_edges, flow_through
 from .launching import rehearsal
@@ -16,6 +17,7 @@ __all__ = [
     "FILL",
     "PRECISIONS",
     "Draws",
+    "Launches",
     "Pass",
     "Samples",
     "Trees",

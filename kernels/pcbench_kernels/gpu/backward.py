@@ -9,13 +9,16 @@ from .elements import (
     exp_of,
     follow,
     four_parents,
+    links,
     node_flow,
     only_if,
     only_seen,
     per_value,
     rise_of,
     take,
+    tell,
     term_of,
+    wait_for,
     weight_rows,
     within,
 )
@@ -74,6 +77,9 @@ def narrow_sum_flow(
     seed_columns,
     nodes_at,
     elements_at,
+    parents,
+    children,
+    done,
     B,
     NODES,
     WIDTH,
@@ -89,19 +95,27 @@ def narrow_sum_flow(
     ALIGNED: tl.constexpr,
     PULLS: tl.constexpr,
     SHARED: tl.constexpr,
+    WAITS: tl.constexpr,
+    TELLS: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """``f[e] = x[e]·Σ_n w[n,e]·r[n]`` of blocks of one term, whose ratios ``r = F/y`` stay on the chip, and may replace ``y``.
 
     A program does so for ``SPAN`` elements of a block; where several share a block's values (``SHARED``), the last one that has
     read them stores the ratios: each draws one of the ``tickets``, which are 0 before and after. Flows are stored for whoever
-    reads them again (``KEEP``). Elements are the rows of the matrix product, which want to be 64.
+    reads them again (``KEEP``). In a chain, programs wait for those of ``parents`` in their own launch (columns: ``WAITS``),
+    and tell those of ``children`` (``TELLS``). Elements are the rows of the matrix product, which want to be 64.
     """
-    blocks = tl.cdiv(B, BN)
-    g = (tl.program_id(0) // blocks).to(tl.int64)
-    b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
+    tiles = tl.cdiv(B, BN)
+    programs = tl.cdiv(WIDTH, SPAN)
+    first = tl.program_id(0)
+    if WAITS > 0:  # from the highest level on
+        first = tl.num_programs(0) - 1 - first
+    at = first // programs
+    g = (at // tiles).to(tl.int64)
+    b = (at % tiles) * BN + tl.arange(0, BN)
     n = tl.arange(0, BM)
-    k = tl.program_id(1) * SPAN + tl.arange(0, BE)
+    k = (first % programs) * SPAN + tl.arange(0, BE)
     b_in = b < B
     n_in = n < NODES
     mask = b_in[:, None] & n_in[None, :]
@@ -118,26 +132,33 @@ def narrow_sum_flow(
     ours = b_in
     if SHARED:
         tl.debug_barrier()  # all threads have read their values
-        last = tl.atomic_add(tickets + tl.program_id(0), 1) == tl.num_programs(1) - 1
+        last = tl.atomic_add(tickets + at, 1) == programs - 1
         ours = only_if(last, b, B)
         if last:
-            tl.store(tickets + tl.program_id(0), 0)
+            tl.store(tickets + at, 0)
+    if WAITS > 0:
+        needed = tl.sum(tl.where(links(parents, g, WAITS) >= 0, programs, 0))
+        readers = links(children, g, TELLS)
     follow(EARLY)
+    if WAITS > 0:
+        wait_for(done, needed, g, at % tiles, tiles)
     flow = node_flow(
         flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
         b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS,
     )  # fmt: skip
     r = per_value(flow, y).to(ratios.dtype.element_ty)
-    for done in range(0, SPAN, BE):
-        e = k + done
+    for so_far in range(0, SPAN, BE):
+        e = k + so_far
         inside = b_in[:, None] & (e < WIDTH)[None, :]
         where = b[:, None] * WIDTH + e[None, :]
         x = tl.load(elements + element + where, mask=inside, other=0.0)
         total = tl.dot(tl.trans(tile), tl.trans(r), input_precision=PRECISION)
-        if done + BE < SPAN:
-            tile = tl.load(w + (corner + (done + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
+        if so_far + BE < SPAN:
+            tile = tl.load(w + (corner + (so_far + BE)), mask=n_in[:, None] & (e + BE < WIDTH)[None, :], other=0.0)
         if KEEP:
             tl.store(flows + element + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
+    if WAITS > 0:
+        tell(done, readers, at % tiles, tiles)
     mask = ours[:, None] & n_in[None, :]
     tl.store(ratios + node + rows, r, mask=mask)  # not sooner: a matrix product waits for stores before it
 

@@ -10,7 +10,6 @@ from .backward import flow_ratio, narrow_sum_flow, product_flow, wide_sum_flow
 from .edges import edge_flow
 from .launching import launch
 from .tiles import (
-    ELEMENTS,
     FILL,
     PRECISIONS,
     TILES,
@@ -18,11 +17,10 @@ from .tiles import (
     Pass,
     early,
     limited,
+    narrow_tiles,
     on_chip,
     power,
-    rows_of_samples,
     side,
-    span_of,
     stages,
     warps,
 )
@@ -32,7 +30,7 @@ def flow_through(p: Pass, layer: FusedLayer) -> None:
     """Flows of one launch's blocks, from their parents to their elements."""
     if not layer.is_sum:
         _product_flow(p, layer)
-    elif on_chip(p, layer):
+    elif on_chip(p.size, layer):
         _narrow_flow(p, layer)
     else:
         _flow_ratio(p, layer)
@@ -65,10 +63,10 @@ def _product_flow(p: Pass, layer: FusedLayer) -> None:
 def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     nodes = side(layer.nodes, 512)
     cols = side(layer.width, WEIGHT_ROWS)
-    rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // nodes))
-    span = span_of(layer.width, cols, layer.groups * triton.cdiv(p.size, rows))
-    sharing = triton.cdiv(layer.width, span)  # where there are several, blocks are fewer than FILL
-    launch(narrow_sum_flow, (layer.groups * triton.cdiv(p.size, rows), sharing))(
+    rows, span = narrow_tiles(p.size, layer, nodes, layer.width)
+    sharing = triton.cdiv(layer.width, span)  # where there are several, tiles of a level are fewer than FILL
+    chain = layer.chain
+    launch(narrow_sum_flow, (layer.groups * triton.cdiv(p.size, rows) * sharing,))(
         p.values,
         p.ratios,
         p.tickets[FILL * layer.place :],
@@ -78,6 +76,9 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
         *_parents(p, layer),
         layer.nodes_at,
         layer.elements_at,
+        layer.nodes_at if chain is None else chain.parents,
+        layer.nodes_at if chain is None else chain.children,
+        p.done[len(p.done) // 2 + FILL * layer.place :],
         p.size,
         layer.nodes,
         layer.width,
@@ -91,6 +92,8 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
         ALIGNED=layer.aligned,
         **_pulls(layer),
         SHARED=sharing > 1,
+        WAITS=0 if chain is None else chain.parents.shape[1],
+        TELLS=0 if chain is None else chain.children.shape[1],
         num_warps=warps(max(rows, cols // 2) * nodes),
         num_stages=1,
         **limited(p, nodes, layer.pull_rows.shape[1] > 4),

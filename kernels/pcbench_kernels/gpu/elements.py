@@ -30,6 +30,28 @@ def follow(EARLY: tl.constexpr):
 
 
 @triton.jit
+def links(table, g, COUNT: tl.constexpr):
+    """``[COUNT]``: blocks of the launch that a block reads, or that read it; −1: none."""
+    return tl.load(table + g * COUNT + tl.arange(0, COUNT))
+
+
+@triton.jit
+def wait_for(done, needed, g, tile, tiles):
+    """Waits until so many programs have told block ``g`` that a tile of samples is done. They were started before this one."""
+    if needed > 0:
+        told = tl.atomic_add(done + g * tiles + tile, 0, sem="acquire")
+        while told < needed:
+            told = tl.atomic_add(done + g * tiles + tile, 0, sem="acquire")
+
+
+@triton.jit
+def tell(done, others, tile, tiles):
+    """Tells blocks that a tile of samples is done, once all threads have stored it."""
+    tl.debug_barrier()
+    tl.atomic_add(done + others * tiles + tile, 1, mask=others >= 0, sem="release")
+
+
+@triton.jit
 def only_if(there, b, B):
     """``[BN]``: the samples, or none of them. (A flag for all would be ``&`` of a scalar, which Triton's interpreter lacks.)"""
     return b < tl.where(there, B, 0)

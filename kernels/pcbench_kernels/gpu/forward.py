@@ -11,12 +11,15 @@ from .elements import (
     follow,
     four_factors,
     linear,
+    links,
     log_factors,
     log_leaves,
     log_of,
     peak_of,
     take,
+    tell,
     term_of,
+    wait_for,
     weight_rows,
     within,
 )
@@ -134,6 +137,9 @@ def narrow_sum_forward(
     nodes_at,
     units_at,
     elements_at,
+    children,
+    parents,
+    done,
     suspect,
     B,
     NODES,
@@ -149,21 +155,27 @@ def narrow_sum_forward(
     KEEP: tl.constexpr,
     FULL: tl.constexpr,
     ALIGNED: tl.constexpr,
+    WAITS: tl.constexpr,
+    TELLS: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """``y = log Σ_e w[n,e]·x[e]`` of blocks of one term, whose elements ``x`` stay on the chip; ``KEEP`` stores them as well.
 
     A program evaluates ``SPAN`` nodes of a block for its samples (known when it is compiled: one tile is no loop, which halves
-    the registers). ``FULL``: elements fill a tile. Addresses, leaves and weights are fetched before it waits
-    for the launch ahead of it. Nodes are the rows of the matrix product, which want to be 64.
+    the registers). ``FULL``: elements fill a tile. Addresses, leaves and weights are fetched before it waits for the launch
+    ahead of it and, in a chain, for ``children`` in its own (columns: ``WAITS``); then it tells ``parents`` (``TELLS``). Nodes
+    are the rows of the matrix product, which want to be 64.
     A node whose linear sum falls below ``least`` raises the ``suspect`` flag: the caller evaluates again in the exact path.
     """
     if FULL:
         WIDTH = BK
-    blocks = tl.cdiv(B, BN)
-    g = (tl.program_id(0) // blocks).to(tl.int64)
-    b = (tl.program_id(0) % blocks) * BN + tl.arange(0, BN)
-    n = tl.program_id(1) * SPAN + tl.arange(0, BM)
+    tiles = tl.cdiv(B, BN)
+    programs = tl.cdiv(NODES, SPAN)
+    share = tl.program_id(0) % programs
+    g = (tl.program_id(0) // programs // tiles).to(tl.int64)
+    tile_of = tl.program_id(0) // programs % tiles
+    b = tile_of * BN + tl.arange(0, BN)
+    n = share * SPAN + tl.arange(0, BM)
     k = tl.arange(0, BK)
     b_in = b < B
     k_in = k < WIDTH
@@ -177,26 +189,33 @@ def narrow_sum_forward(
     tile = tl.load(w + corner, mask=(n < NODES)[:, None] & k_in[None, :], other=0.0)
     v = log_leaves(lookup, codes, slots, g, b, k, mask, B, WIDTH, BN, BK, USES)
     worst = tl.full((BM, BN), 1.0, tl.float32)
+    if WAITS > 0:
+        needed = tl.sum(tl.where(links(children, g, WAITS) >= 0, programs, 0))
+        readers = links(parents, g, TELLS)
     follow(EARLY)
+    if WAITS > 0:
+        wait_for(done, needed, g, tile_of, tiles)
     more, shift = log_factors(values, scales, factors, units, g, n0, u0, n1, u1, n2, u2, n3, u3, b, k, mask, B, WIDTH, FACTORS)
     v = more if USES == 0 else v + more
     peak = peak_of(v, k_in, FULL)
     x = linear(v, peak, k_in, FULL).to(elements.dtype.element_ty)
     row = values + node * B
-    for done in range(0, SPAN, BM):
+    for at in range(0, SPAN, BM):
         total = tl.dot(tile, tl.trans(x), input_precision=PRECISION)
-        m = n + done
-        if done + BM < SPAN:
+        m = n + at
+        if at + BM < SPAN:
             more_in = (m + BM < NODES)[:, None] & k_in[None, :]
-            tile = tl.load(w + (corner + (done + BM) * WIDTH), mask=more_in, other=0.0)
+            tile = tl.load(w + (corner + (at + BM) * WIDTH), mask=more_in, other=0.0)
         inside = (m < NODES)[:, None] & b_in[None, :]
         worst = tl.minimum(worst, tl.where(inside, total, 1.0))
         log = tl.trans(log_of(total).to(values.dtype.element_ty))
         tl.store(row + (b[:, None] * NODES + m[None, :]), log, mask=b_in[:, None] & (m < NODES)[None, :])
-    if tl.program_id(1) == 0:  # not sooner: a matrix product waits for stores before it
+    if share == 0:  # not sooner: a matrix product waits for stores before it
         tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
-        if KEEP:
-            tl.store(elements + element * B + (b[:, None] * WIDTH + k[None, :]), x, mask=mask)
+    if WAITS > 0:
+        tell(done, readers, tile_of, tiles)
+    if KEEP and share == 0:
+        tl.store(elements + element * B + (b[:, None] * WIDTH + k[None, :]), x, mask=mask)
     low = tl.sum(tl.where(worst < least, 1, 0))  # of one axis after the other Triton 3.6 makes nothing on Blackwell
     if low > 0:
         tl.atomic_max(suspect, 1)

@@ -93,7 +93,7 @@ def stand_in(batch: int, operands: torch.dtype, logs: torch.dtype, precision: st
 
     single, flag = some(torch.float32), some(torch.int32)
     return Pass(
-        batch, some(logs), some(operands), flag, some(operands), some(logs), some(torch.float64),
+        batch, some(logs), some(operands), flag, flag, some(operands), some(logs), some(torch.float64),
         torch.empty(batch, 1, device="meta"), single, some(operands), tuple(map(some, lookups)), (flag,) * len(lookups), flag,
         True, precision,
     )  # fmt: skip

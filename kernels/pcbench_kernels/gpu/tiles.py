@@ -72,6 +72,7 @@ class Pass:
         values, ratios: flat, node-major: ``[nodes·B]``, log values of units, and flows by value of sum nodes; on the way down
             each may take the place of its value.
         tickets: int32, :data:`FILL` of each launch, zeros between passes; see :func:`narrow_sum_flow`.
+        done: int32, :data:`FILL` of each launch on the way up, then as many on the way down; zeros before a pass.
         elements, flows: flat: what sums multiply their weights with, and its flows.
         scales: float64 ``[units, B]``.
         seeds: ``[B, outputs]``.
@@ -87,6 +88,7 @@ class Pass:
     values: Tensor
     ratios: Tensor
     tickets: Tensor
+    done: Tensor
     elements: Tensor
     flows: Tensor
     scales: Tensor
@@ -127,11 +129,11 @@ def side(extent: int, most: int) -> int:
     return max(16, min(most, power(extent)))
 
 
-def on_chip(p: Pass, layer: FusedLayer) -> bool:
+def on_chip(size: int, layer: FusedLayer) -> bool:
     """Whether the elements of a launch's blocks, and ratios on the way down, stay in the programs that make them."""
     weights = layer.nodes * layer.width
-    large = weights >= LARGE_BLOCK and layer.terms * weights * p.size >= LARGE_LAUNCH
-    return layer.narrow and not large
+    large = weights >= LARGE_BLOCK and layer.terms * weights * size >= LARGE_LAUNCH
+    return layer.narrow and (not large or layer.chain is not None)
 
 
 def limited(p: Pass, row: int, lavish: bool) -> dict[str, int]:
@@ -200,3 +202,16 @@ def rows_of_samples(samples: int, blocks: int, most: int) -> int:
     while rows > 16 and blocks * triton.cdiv(samples, rows) < FILL:
         rows //= 2
     return rows
+
+
+def narrow_tiles(size: int, layer: FusedLayer, width: int, extent: int) -> tuple[int, int]:
+    """Samples of a narrow program whose tiles have rows of ``width``, and how much of a block's ``extent`` it takes.
+
+    In a chain it takes one tile, so that programs of the next level are there already; and as many samples as fit, where a
+    block's programs all gather the same elements. Of blocks larger than those, weights are read by fewer programs.
+    """
+    most, tile = min(32, ELEMENTS // width), side(extent, WEIGHT_ROWS)
+    if layer.chain is not None:
+        return side(size, most) if extent > tile else rows_of_samples(size, layer.chain.widest, most), tile
+    rows = side(size, 32) if extent * width > LARGE_BLOCK else rows_of_samples(size, layer.groups, most)
+    return rows, span_of(extent, tile, layer.groups * triton.cdiv(size, rows))

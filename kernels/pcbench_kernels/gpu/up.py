@@ -9,7 +9,6 @@ from ..fused import FusedLayer
 from .forward import narrow_sum_forward, product_forward, wide_sum_forward
 from .launching import launch
 from .tiles import (
-    ELEMENTS,
     FILL,
     LEAST,
     PRECISIONS,
@@ -21,11 +20,10 @@ from .tiles import (
     by_groups,
     early,
     limited,
+    narrow_tiles,
     on_chip,
     power,
-    rows_of_samples,
     side,
-    span_of,
     stages,
     warps,
 )
@@ -34,7 +32,7 @@ from .turn import renew_flags, root_values, tell_flags
 
 def value_of(p: Pass, layer: FusedLayer) -> None:
     """Values and scales of one launch's blocks."""
-    if layer.is_sum and on_chip(p, layer):
+    if layer.is_sum and on_chip(p.size, layer):
         _narrow_forward(p, layer)
         return
     _products(p, layer)
@@ -132,10 +130,9 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
     inner = side(layer.width, 512)
     nodes = side(layer.nodes, WEIGHT_ROWS)
     # Nodes are shared out among programs, each of which gathers the elements anew, only where samples are too few.
-    rows = rows_of_samples(p.size, layer.groups, min(32, ELEMENTS // inner))
-    span = span_of(layer.nodes, nodes, layer.groups * triton.cdiv(p.size, rows))
-    grid = (layer.groups * triton.cdiv(p.size, rows), triton.cdiv(layer.nodes, span))
-    launch(narrow_sum_forward, grid)(
+    rows, span = narrow_tiles(p.size, layer, inner, layer.nodes)
+    chain = layer.chain
+    launch(narrow_sum_forward, (layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.nodes, span),))(
         p.values,
         p.scales,
         p.elements,
@@ -143,6 +140,9 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
         *_leaves(p, layer),
         *_terms(layer),
         *_places(layer),
+        layer.units_at if chain is None else chain.children,
+        layer.units_at if chain is None else chain.parents,
+        p.done[FILL * layer.place :],
         p.suspect,
         p.size,
         layer.nodes,
@@ -157,6 +157,8 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
         KEEP=p.downward,
         FULL=layer.width == inner,
         ALIGNED=layer.aligned,
+        WAITS=0 if chain is None else chain.children.shape[1],
+        TELLS=0 if chain is None else chain.parents.shape[1],
         num_warps=warps(max(rows, nodes // 2) * inner),
         num_stages=1,
         **limited(p, inner, layer.factors.shape[1] > 4 or layer.most_uses > 4),
