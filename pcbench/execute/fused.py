@@ -1,4 +1,4 @@
-"""Training passes on a GPU: one launch a level, captured in CUDA graphs after the first step of a shape.
+"""Training passes on a GPU: one launch a level, or some, captured in CUDA graphs after the first step of a shape.
 
 Elements of sums, and flows by value, are stored once, in the precision of the matrix products that read them. A layer in
 which a linear sum nearly vanished raises a flag, and the batch is evaluated again by the exact passes: nothing is clamped.

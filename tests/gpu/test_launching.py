@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import threading
 import warnings
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,6 +141,18 @@ def test_a_rehearsal_that_fails_leaves_graphs_usable() -> None:
     graphs.run("pass", lambda: calls.append(1), device)
     assert calls == [1]
     assert list(graphs.held) == ["pass"]
+
+
+def test_the_collector_rests_during_a_capture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would destroy graphs that it found, which breaks the capture."""
+    graphs, device, collects = Graphs(), torch.device("cuda"), []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=lambda: None))
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, capture_error_mode: nullcontext())
+    for _ in range(2):  # the second captures
+        graphs.run("pass", lambda: collects.append(gc.isenabled()), device)
+    assert collects == [True, False]
+    assert gc.isenabled()
 
 
 CIRCUITS = {
