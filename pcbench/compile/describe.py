@@ -190,8 +190,8 @@ def explain_program(program: Program) -> str:
     if program.fused is not None:
         launches = len(program.fused.layers) * 2 + len(program.fused.edges)
         lines.append(
-            f"a training step is at most {launches} fused launches in {program.fused.precision} precision, captured in one CUDA "
-            "graph; values, scales, flows and elements of sums are stored"
+            f"a training step is at most {launches} fused launches in {program.fused.precision} precision, captured in one "
+            "CUDA graph; values, scales, flows and elements of sums are stored"
         )
     elif program.unfused:
         lines.append(f"no fused kernels, so every operation is one of PyTorch's: {program.unfused}")
