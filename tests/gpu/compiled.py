@@ -36,9 +36,10 @@ from pcbench_kernels.gpu import (
 from pcbench_kernels.gpu.recorded import Launch, recording, stand_in
 
 BATCH = 512
-#: Between them they launch everything: blocks of one term and of several, small and large, weights of their own and shared.
+#: Between them they launch everything: blocks of one term and of several, small and large, alone and in chains, with weights of
+#: their own and shared.
 CIRCUITS: dict[str, Circuit] = {
-    "hclt": structures.hclt(latents=256, variables=Variables.finite(4, 256), tree=[-1, 0, 1, 2]),
+    "hclt": structures.hclt(latents=256, variables=Variables.finite(6, 256), tree=[-1, 0, 1, 2, 3, 4]),
     "pd": structures.poon_domingos(64, (4, 4), split_interval=1, max_splits=4, variables=Variables.finite(16, 16)),
     "sparse": cases.sparse_tree(256),
     "hmm": structures.hmm(latents=1024, variables=Variables.finite(3, 512)),

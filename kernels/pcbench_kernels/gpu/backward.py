@@ -5,23 +5,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import (
-    exp_of,
-    follow,
-    four_parents,
-    links,
-    node_flow,
-    only_if,
-    only_seen,
-    per_value,
-    rise_of,
-    take,
-    tell,
-    term_of,
-    wait_for,
-    weight_rows,
-    within,
-)
+from .elements import four_parents, node_flow, only_if, only_seen, rise_of, take, term_of, weight_rows, within
+from .logs import exp_of, per_value
+from .order import follow, links, tell_readers, wait_for
 
 
 @triton.jit
@@ -158,7 +144,7 @@ def narrow_sum_flow(
         if KEEP:
             tl.store(flows + element + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
     if WAITS > 0:
-        tell(done, readers, at % tiles, tiles)
+        tell_readers(done, readers, at % tiles, tiles)
     mask = ours[:, None] & n_in[None, :]
     tl.store(ratios + node + rows, r, mask=mask)  # not sooner: a matrix product waits for stores before it
 

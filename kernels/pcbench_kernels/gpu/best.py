@@ -10,7 +10,8 @@ import triton
 import triton.language as tl
 
 from .choose import hand_down
-from .elements import column_of, follow, log_leaves, only_if, weight_rows
+from .elements import column_of, log_leaves, only_if, weight_rows
+from .order import follow
 
 
 @triton.jit

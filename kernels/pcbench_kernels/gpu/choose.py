@@ -9,7 +9,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import follow, weight_rows
+from .elements import weight_rows
+from .order import follow
 
 
 @triton.jit

@@ -15,6 +15,7 @@ from .tiles import (
     TILES,
     WEIGHT_ROWS,
     Pass,
+    by_groups,
     early,
     limited,
     narrow_tiles,
@@ -63,9 +64,11 @@ def _product_flow(p: Pass, layer: FusedLayer) -> None:
 def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     nodes = side(layer.nodes, 512)
     cols = side(layer.width, WEIGHT_ROWS)
-    rows, span = narrow_tiles(p.size, layer, nodes, layer.width)
+    rows, span = narrow_tiles(p, layer, nodes, layer.width)
     sharing = triton.cdiv(layer.width, span)  # where there are several, tiles of a level are fewer than FILL
     chain = layer.chain
+    # Beside what a chain needs, operands stay in registers where no groups of warps multiply.
+    lavish = layer.pull_rows.shape[1] > 4 or (chain is not None and not by_groups(p.values.device))
     launch(narrow_sum_flow, (layer.groups * triton.cdiv(p.size, rows) * sharing,))(
         p.values,
         p.ratios,
@@ -96,7 +99,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
         TELLS=0 if chain is None else chain.children.shape[1],
         num_warps=warps(max(rows, cols // 2) * nodes),
         num_stages=1,
-        **limited(p, nodes, layer.pull_rows.shape[1] > 4),
+        **limited(p, nodes, lavish),
         **early(p),
     )
 

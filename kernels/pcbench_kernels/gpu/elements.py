@@ -10,45 +10,8 @@ after a second one. Of more than four factors, leaves or parents, four at a time
 
 from __future__ import annotations
 
-import os
-
 import triton
 import triton.language as tl
-from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait, libdevice
-
-#: Whether kernels run on a GPU, and not in Triton's interpreter, which knows none of a GPU's functions.
-COMPILED = tl.constexpr(os.environ.get("TRITON_INTERPRET", "0") in ("", "0"))
-
-
-@triton.jit
-def follow(EARLY: tl.constexpr):
-    """Waits for the launch before. Where ``EARLY``, a launch starts while the one before still runs, and what stands before
-    this line (addresses, weights, leaves: nothing that a launch of the same pass writes) overlaps with it."""
-    if EARLY:
-        gdc_wait()
-        gdc_launch_dependents()
-
-
-@triton.jit
-def links(table, g, COUNT: tl.constexpr):
-    """``[COUNT]``: blocks of the launch that a block reads, or that read it; −1: none."""
-    return tl.load(table + g * COUNT + tl.arange(0, COUNT))
-
-
-@triton.jit
-def wait_for(done, needed, g, tile, tiles):
-    """Waits until so many programs have told block ``g`` that a tile of samples is done. They were started before this one."""
-    if needed > 0:
-        told = tl.atomic_add(done + g * tiles + tile, 0, sem="acquire")
-        while told < needed:
-            told = tl.atomic_add(done + g * tiles + tile, 0, sem="acquire")
-
-
-@triton.jit
-def tell(done, others, tile, tiles):
-    """Tells blocks that a tile of samples is done, once all threads have stored it."""
-    tl.debug_barrier()
-    tl.atomic_add(done + others * tiles + tile, 1, mask=others >= 0, sem="release")
 
 
 @triton.jit
@@ -336,53 +299,6 @@ def node_flow(
         seeded = mask & only_if(column >= 0, b, B)[:, None]
         total += tl.load(seeds + b[:, None] * OUTPUTS + column + n[None, :], mask=seeded, other=0.0)
     return total
-
-
-@triton.jit
-def log_of(x):
-    """Natural logarithm by the hardware's, whose error of 2⁻²² is that of a float32 value of 1, in one instruction instead of
-    twenty-five. Numbers below 2⁻¹²⁶ count as 0."""
-    if COMPILED:
-        log = libdevice.fast_log2f(x)
-    else:
-        log = tl.log2(x)
-    return log * 0.6931471805599453
-
-
-@triton.jit
-def log_of_any(x):
-    """:func:`log_of` of numbers that may lie below 2⁻¹²⁶, too."""
-    small = x < 1e-30
-    return log_of(tl.where(small, x * 18446744073709551616.0, x)) - tl.where(small, 44.3614195558365, 0.0)
-
-
-@triton.jit
-def exp_of(x):
-    """Exponential by the hardware's, where results below 2⁻¹²⁶ are 0: to keep those takes three instructions more."""
-    return tl.exp2(x * 1.4426950408889634)
-
-
-@triton.jit
-def peak_of(v, k_in, FULL: tl.constexpr):
-    """``[BN]``: the highest of each row, at least -1e30; ``FULL``: all columns are there."""
-    if not FULL:
-        v = tl.where(k_in[None, :], v, float("-inf"))
-    return tl.maximum(tl.max(v, 1), -1e30)
-
-
-@triton.jit
-def linear(v, peak, k_in, FULL: tl.constexpr):
-    """``[BN, BK]``: exponentials relative to the ``peak``, 0 in columns that are not there."""
-    x = exp_of(v - peak[:, None])
-    if not FULL:
-        x = tl.where(k_in[None, :], x, 0.0)
-    return x
-
-
-@triton.jit
-def per_value(flow, y):
-    """``F / y`` from the logarithm of ``y``, zero where no flow arrives, or ``y`` is zero or infinite."""
-    return tl.where((tl.abs(y) < float("inf")) & (flow != 0), flow * exp_of(-y), 0.0)
 
 
 @triton.jit

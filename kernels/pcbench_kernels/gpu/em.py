@@ -11,8 +11,9 @@ import triton
 import triton.language as tl
 
 from .edges import edge_products
-from .elements import log_of_any, put, take, weight_rows
+from .elements import put, take, weight_rows
 from .leaves import category_flows
+from .logs import log_of_any
 
 
 @triton.jit

@@ -5,24 +5,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import (
-    column_of,
-    exp_of,
-    follow,
-    four_factors,
-    linear,
-    links,
-    log_factors,
-    log_leaves,
-    log_of,
-    peak_of,
-    take,
-    tell,
-    term_of,
-    wait_for,
-    weight_rows,
-    within,
-)
+from .elements import column_of, four_factors, log_factors, log_leaves, take, term_of, weight_rows, within
+from .logs import exp_of, linear, log_of, peak_of
+from .order import follow, links, tell_readers, wait_for
 
 
 @triton.jit
@@ -213,7 +198,7 @@ def narrow_sum_forward(
     if share == 0:  # not sooner: a matrix product waits for stores before it
         tl.store(scales + unit * B + b, shift + peak.to(tl.float64), mask=b_in)
     if WAITS > 0:
-        tell(done, readers, tile_of, tiles)
+        tell_readers(done, readers, tile_of, tiles)
     if KEEP and share == 0:
         tl.store(elements + element * B + (b[:, None] * WIDTH + k[None, :]), x, mask=mask)
     low = tl.sum(tl.where(worst < least, 1, 0))  # of one axis after the other Triton 3.6 makes nothing on Blackwell

@@ -204,14 +204,20 @@ def rows_of_samples(samples: int, blocks: int, most: int) -> int:
     return rows
 
 
-def narrow_tiles(size: int, layer: FusedLayer, width: int, extent: int) -> tuple[int, int]:
+def narrow_tiles(p: Pass, layer: FusedLayer, width: int, extent: int) -> tuple[int, int]:
     """Samples of a narrow program whose tiles have rows of ``width``, and how much of a block's ``extent`` it takes.
 
-    In a chain it takes one tile, so that programs of the next level are there already; and as many samples as fit, where a
-    block's programs all gather the same elements. Of blocks larger than those, weights are read by fewer programs.
+    In a chain it takes one tile, so that programs of the next level are there already. It takes as many samples as fit where a
+    chain's programs all gather the same elements, and where blocks are so large that their weights are read by fewer programs;
+    but only where groups of warps multiply: others would keep all of that in registers.
     """
     most, tile = min(32, ELEMENTS // width), side(extent, WEIGHT_ROWS)
-    if layer.chain is not None:
-        return side(size, most) if extent > tile else rows_of_samples(size, layer.chain.widest, most), tile
-    rows = side(size, 32) if extent * width > LARGE_BLOCK else rows_of_samples(size, layer.groups, most)
-    return rows, span_of(extent, tile, layer.groups * triton.cdiv(size, rows))
+    blocks = layer.groups if layer.chain is None else layer.chain.widest
+    rows = rows_of_samples(p.size, blocks, most)
+    if by_groups(p.values.device):
+        if layer.chain is not None and extent > tile:
+            rows = side(p.size, most)
+        elif layer.chain is None and extent * width > LARGE_BLOCK:
+            rows = side(p.size, 32)
+    span = span_of(extent, tile, blocks * triton.cdiv(p.size, rows)) if layer.chain is None else tile
+    return rows, span

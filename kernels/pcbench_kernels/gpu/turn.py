@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import follow
+from .order import follow
 
 
 @triton.jit

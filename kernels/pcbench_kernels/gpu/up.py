@@ -130,7 +130,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
     inner = side(layer.width, 512)
     nodes = side(layer.nodes, WEIGHT_ROWS)
     # Nodes are shared out among programs, each of which gathers the elements anew, only where samples are too few.
-    rows, span = narrow_tiles(p.size, layer, inner, layer.nodes)
+    rows, span = narrow_tiles(p, layer, inner, layer.nodes)
     chain = layer.chain
     launch(narrow_sum_forward, (layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.nodes, span),))(
         p.values,
