@@ -72,10 +72,9 @@ def _version(package: str) -> str | None:
 
 def table(rows: list[dict[str, Any]], facts: dict[str, Any]) -> Table:
     """One line a cell; what was wrong or did not fit has no speed."""
-    # What was measured long ago, elsewhere, only stands where nothing was measured now.
-    old = any("anchor_ms" in row and "peer_step_ms" not in row for row in rows)
+    old = needs_anchor(rows)
     shown = [c for c in COLUMNS if c[1] not in OPTIONAL or (any(c[1] in row for row in rows) and (c[1] != "anchor_ms" or old))]
-    out = Table(title=headline(facts), caption="; ".join(_notes(rows, facts, old)))
+    out = Table(title=headline(facts), caption="; ".join(notes(rows, facts)))
     out.add_column("case")
     out.add_column("batch", justify="right")
     for heading, _, _ in shown:
@@ -87,28 +86,33 @@ def table(rows: list[dict[str, Any]], facts: dict[str, Any]) -> Table:
     return out
 
 
-def _notes(rows: list[dict[str, Any]], facts: dict[str, Any], old: bool) -> list[str]:
-    """What the columns mean, and the mean of the ratios."""
-    notes = [
-        f"peak: {facts['peak_is']}",
+def needs_anchor(rows: list[dict[str, Any]]) -> bool:
+    """Whether PyJuice's steps of long ago, elsewhere, are shown: only where none was measured now."""
+    return any("anchor_ms" in row and "peer_step_ms" not in row for row in rows)
+
+
+def notes(rows: list[dict[str, Any]], facts: dict[str, Any]) -> list[str]:
+    """What the columns mean, as far as ``facts`` are known, and the mean of the ratios."""
+    told = [f"peak: {facts['peak_is']}"] if "peak_is" in facts else []
+    told += [
         "step: one of many, as in a training; alone: waited for, as its parts are",
         "first step: construction and compilation included",
     ]
     if facts.get("cold"):
-        notes[-1] += ", from empty caches"
+        told[-1] += ", from empty caches"
     if facts.get("no_peer"):
-        notes.append(f"no PyJuice beside it: {facts['no_peer']}")
-    if old:
-        notes.append(f"anchor ms: a step of {facts['anchor']}")
+        told.append(f"no PyJuice beside it: {facts['no_peer']}")
+    if needs_anchor(rows):
+        told.append(f"anchor ms: a step of {facts.get('anchor', ANCHOR_SOURCE)}")
     ratios = {(row["case"], row["batch"]): row["faster"] for row in rows if "faster" in row}
     if ratios:
         least = min(ratios, key=lambda cell: ratios[cell])
         mean = math.exp(sum(map(math.log, ratios.values())) / len(ratios))
-        notes.append(
-            f"faster than PyJuice {facts['pyjuice']} in this run: geometric mean {mean:.1f}×, "
+        told.append(
+            f"faster than PyJuice {facts.get('pyjuice') or ''} in this run: geometric mean {mean:.1f}×, "
             f"least {ratios[least]:.1f}× ({least[0]}, {least[1]:,} rows)"
         )
-    return notes
+    return told
 
 
 def headline(facts: dict[str, Any]) -> str:
