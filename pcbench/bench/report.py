@@ -109,7 +109,7 @@ def notes(rows: list[dict[str, Any]], facts: dict[str, Any]) -> list[str]:
         least = min(ratios, key=lambda cell: ratios[cell])
         mean = math.exp(sum(map(math.log, ratios.values())) / len(ratios))
         told.append(
-            f"faster than PyJuice {facts.get('pyjuice') or ''} in this run: geometric mean {mean:.1f}×, "
+            f"faster than {' '.join(filter(None, ('PyJuice', facts.get('pyjuice'))))} in this run: geometric mean {mean:.1f}×, "
             f"least {ratios[least]:.1f}× ({least[0]}, {least[1]:,} rows)"
         )
     return told
