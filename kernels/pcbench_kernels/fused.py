@@ -77,6 +77,11 @@ class FusedLayer:
     pulls_aligned: bool
     chain: FusedChain | None = None
 
+    @property
+    def places(self) -> range:
+        """Its place, or those of the launches that it takes the place of."""
+        return range(self.place, self.place + 1) if self.chain is None else self.chain.places
+
 
 @dataclass(frozen=True, eq=False)
 class FusedChain:
@@ -224,7 +229,7 @@ class FusedStage:
     """Weights that can be counted and updated once the flows of launch ``after`` are there: no launch to come reads them.
 
     Attributes:
-        after: the launch's place; that of the last stage is 0.
+        after: the launch's place.
         learning: launches that count and update.
         late: the others, part by part.
     """

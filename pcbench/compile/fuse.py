@@ -184,8 +184,7 @@ def _part(make: Tables, blocks: list[FusedBlock], tables: tuple[SumTable, ...], 
     for block in blocks:
         which.setdefault(block.table, {})[block.parameter] = None
     rows = rows_of(tables, starts, {table: list(parameters) for table, parameters in which.items()}, make.device)
-    end = blocks[-1].weights + blocks[-1].nodes * blocks[-1].elements
-    return FusedPart(blocks[0].weights, end, _edges(make, blocks, tables, False), rows)
+    return FusedPart(blocks[0].weights, blocks[-1].end, _edges(make, blocks, tables, False), rows)
 
 
 def _stages(launches: list[list[FusedBlock]]) -> list[tuple[int, list[FusedBlock]]]:
@@ -217,7 +216,7 @@ def _cut(blocks: list[FusedBlock]) -> list[list[FusedBlock]]:
     parts: list[list[FusedBlock]] = []
     for block in sorted(blocks, key=lambda b: b.weights):
         first = parts[-1][0].weights if parts else -1
-        if parts and (block.weights == first or block.weights + block.nodes * block.elements - first <= PART):
+        if parts and (block.weights == first or block.end - first <= PART):
             parts[-1].append(block)
         else:
             parts.append([block])

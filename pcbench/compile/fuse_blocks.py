@@ -66,6 +66,11 @@ class FusedBlock:
         return self.parts * len(self.terms)
 
     @property
+    def end(self) -> int:
+        """Past the last of its weights."""
+        return self.weights + self.nodes * self.elements
+
+    @property
     def many(self) -> bool:
         return self.pieces > 1
 

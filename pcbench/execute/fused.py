@@ -8,6 +8,7 @@ Flags and log-likelihoods come to the CPU together, once a pass or a step, so th
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -150,14 +151,14 @@ def fused_downward(up: FusedPass, statistics: Statistics) -> None:
         fused_soft(up, t, statistics.leaves[t][:, :-1], {})
 
 
-def flow_down(up: FusedPass, behind: Mapping[int, Callable[[], object]] | None = None) -> None:
+def flow_down(up: FusedPass, behind: Mapping[int, Callable[[], object]] = MappingProxyType({})) -> None:
     """The launches of flows; ``behind`` some of them, by their places, something else is done."""
     from pcbench_kernels.gpu import flow_through
 
     for layer in reversed(up.launches):
         flow_through(up.buffers, layer)
-        for place in (layer.place,) if layer.chain is None else reversed(layer.chain.places):
-            if behind is not None and place in behind:
+        for place in reversed(layer.places):
+            if place in behind:
                 behind[place]()
 
 

@@ -17,7 +17,7 @@ from .fused import begin, climb, flow_down, length_of_report, new_pass, report_f
 from .fused_evidence import FusedBatch
 from .fused_leaves import learn_leaves, samples_of, sort_all
 from .fused_pass import FLAGS, HOLD, WRONG, Settled, flags
-from .graphs import beside
+from .graphs import HandOver, beside
 from .model import Parameters
 from .stamps import Stamps
 from .workspace import Workspace
@@ -77,7 +77,7 @@ class FusedStep:
         return stamps
 
     def _timed(self) -> Stamps:
-        parts = {"forward": self._climb, "backward": lambda: flow_down(self.up), "update": self._learn}
+        parts = {"forward": self._forward, "backward": lambda: flow_down(self.up), "update": self._learn}
         if self._launched:  # graphs that are made in between would count as time of the GPU
             for part, work in parts.items():
                 self.up.workspace.graphs.capture((self._number, part), work, self.up.program.device)
@@ -110,19 +110,22 @@ class FusedStep:
         fused = self.up.program.fused
         assert fused is not None
         with beside(self.up.program.device) as hand_over:
-            begin(self.up, behind=self._in_place)
-            sorted_out = hand_over(self._sort)
-            climb(self.up, hold=self._in_place)
+            sorted_out = self._climb(hand_over)
             flow_down(self.up, {stage.after: partial(hand_over, partial(self._count, stage)) for stage in fused.stages})
             sorted_out()
             learn_leaves(self.up, self._samples, self._new, self._update)
         report_flags(self.up)
 
-    def _climb(self) -> None:
+    def _climb(self, hand_over: HandOver) -> Callable[[], None]:
+        """From the data up, while samples are sorted; what comes back waits for these."""
         begin(self.up, behind=self._in_place)
+        sorted_out = hand_over(lambda: sort_all(self.up, self._samples))
+        climb(self.up, hold=self._in_place)
+        return sorted_out
+
+    def _forward(self) -> None:
         with beside(self.up.program.device) as hand_over:
-            hand_over(self._sort)
-            climb(self.up, hold=self._in_place)
+            self._climb(hand_over)
 
     def _learn(self) -> None:
         """All of it after the flows, so that parts can be timed."""
@@ -132,9 +135,6 @@ class FusedStep:
                 hand_over(partial(self._count, stage))
             learn_leaves(self.up, self._samples, self._new, self._update)
         report_flags(self.up)
-
-    def _sort(self) -> None:
-        sort_all(self.up, self._samples)
 
     def _count(self, stage: FusedStage) -> None:
         """Counts are kept only for weights that no launch updates while it counts, and of these only part by part."""

@@ -15,6 +15,9 @@ from ..collector import collector_paused
 #: Captured graphs that a workspace keeps; a training needs up to twelve (five of a step, batches of two sizes, validation).
 GRAPHS = 16
 
+#: Takes work that is to be done beside what follows, and gives what waits for it.
+HandOver = Callable[[Callable[[], None]], Callable[[], None]]
+
 
 @cache
 def _side(device: torch.device) -> Any:
@@ -22,7 +25,7 @@ def _side(device: torch.device) -> Any:
 
 
 @contextmanager
-def beside(device: torch.device) -> Iterator[Callable[[Callable[[], None]], Callable[[], None]]]:
+def beside(device: torch.device) -> Iterator[HandOver]:
     """Inside, work that is handed over is done beside what follows it (on a GPU, captured or not); afterwards it has been done.
 
     Handed over, work waits for all that has been launched so far, and for what was handed over before it; what comes back waits

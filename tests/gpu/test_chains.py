@@ -13,10 +13,10 @@ import torch
 
 import pcbench
 from pcbench import Circuit, Model, Variables, structures
-from pcbench.execute import Workspace, em_step, expectation, forward
+from pcbench.execute import Workspace, expectation, forward
 from pcbench_kernels.gpu import Launches, chain
 
-from .test_interpreted import counted, few_programs, fused, rows, same
+from .test_interpreted import counted, few_programs, fused, rows, same, same_steps
 
 __all__ = ["few_programs"]
 
@@ -42,7 +42,7 @@ def launches(model: Model, size: int = 20) -> tuple[list[int], list[int]]:
     """Places of the launches of a pass, and how many levels each takes."""
     assert model.program.fused is not None
     found = Launches(model.program.fused.layers).of(size)
-    return [layer.place for layer in found], [1 if layer.chain is None else len(layer.chain.places) for layer in found]
+    return [layer.place for layer in found], [len(layer.places) for layer in found]
 
 
 @pytest.mark.many_programs
@@ -56,12 +56,7 @@ def test_joined_levels_equal_the_float64_engine(name: str) -> None:
         got, expected = expectation(model, evidence, space)[0], expectation(precise, evidence)[0]
         for one, two in zip(counted(got), counted(expected), strict=True):
             same(one, two, 1e-5)
-    for _ in range(2):
-        model = em_step(model, evidence, 0.5, 0.01, space, recycle=model).model
-        precise = em_step(precise, evidence, 0.5, 0.01).model
-    expected_values = precise.values()
-    for parameter, value in model.values().items():
-        same(value, expected_values[parameter], 1e-5)
+    same_steps(model, precise, evidence, space)
 
 
 @pytest.mark.parametrize("name", ["tree", "path"])
@@ -113,10 +108,4 @@ def test_weights_are_updated_once_no_flow_reads_them(name: str, monkeypatch: pyt
         held = {int(w) for edges in launched for w in edges.weights_at}
         assert held
         assert not held & {int(w) for layer in plan.layers[: stage.after] for w in layer.weights_at}
-    evidence, space = rows(model.circuit, 20, True), Workspace()
-    for _ in range(2):
-        model = em_step(model, evidence, 0.5, 0.01, space, recycle=model).model
-        precise = em_step(precise, evidence, 0.5, 0.01).model
-    expected = precise.values()
-    for parameter, value in model.values().items():
-        same(value, expected[parameter], 1e-5)
+    same_steps(model, precise, rows(model.circuit, 20, True), Workspace())

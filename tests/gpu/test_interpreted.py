@@ -144,6 +144,16 @@ def same(got: torch.Tensor, expected: torch.Tensor, tolerance: float) -> None:
     assert float(error) < tolerance  # NaN never passes
 
 
+def same_steps(model: Model, precise: Model, evidence: Evidence, space: Workspace) -> None:
+    """Two steps in place, against the same of the float64 engine."""
+    for _ in range(2):
+        model = em_step(model, evidence, 0.5, 0.01, space, recycle=model).model
+        precise = em_step(precise, evidence, 0.5, 0.01).model
+    expected = precise.values()
+    for parameter, value in model.values().items():
+        same(value, expected[parameter], 1e-5)
+
+
 def one_program(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (tiles, up, leafwise, computed, topdown):
         monkeypatch.setattr(module, "FILL", 1)
@@ -210,13 +220,7 @@ def test_counts_that_have_to_be_kept_are_kept_part_by_part(name: str, monkeypatc
     assert [parts[0].base, parts[-1].end] == [whole[0].base, whole[0].end]
     assert all(one.end <= two.base for one, two in itertools.pairwise(parts))
     assert sum(len(rows.at) for part in parts for rows in part.rows) == sum(len(rows.at) for rows in whole[0].rows)
-    evidence, space = rows(model.circuit, 20, True), Workspace()
-    for _ in range(2):
-        model = em_step(model, evidence, 0.5, 0.01, space, recycle=model).model
-        precise = em_step(precise, evidence, 0.5, 0.01).model
-    expected = precise.values()
-    for parameter, value in model.values().items():
-        same(value, expected[parameter], 1e-5)
+    same_steps(model, precise, rows(model.circuit, 20, True), Workspace())
 
 
 @pytest.mark.parametrize("name", ["rat", "hmm, tied"])

@@ -7,7 +7,7 @@ import triton.language as tl
 
 from .elements import four_parents, node_flow, only_if, only_seen, rise_of, take, term_of, weight_rows, within
 from .logs import exp_of, per_value
-from .order import follow, links, tell_readers, wait_for
+from .order import follow, links, needed_by, share_of, tell_readers, wait_for
 
 
 @triton.jit
@@ -94,14 +94,13 @@ def narrow_sum_flow(
     """
     tiles = tl.cdiv(B, BN)
     programs = tl.cdiv(WIDTH, SPAN)
-    first = tl.program_id(0)
+    program = tl.program_id(0)
     if WAITS > 0:  # from the highest level on
-        first = tl.num_programs(0) - 1 - first
-    at = first // programs
-    g = (at // tiles).to(tl.int64)
-    b = (at % tiles) * BN + tl.arange(0, BN)
+        program = tl.num_programs(0) - 1 - program
+    g, tile_of, share = share_of(program, programs, tiles)
+    b = tile_of * BN + tl.arange(0, BN)
     n = tl.arange(0, BM)
-    k = (first % programs) * SPAN + tl.arange(0, BE)
+    k = share * SPAN + tl.arange(0, BE)
     b_in = b < B
     n_in = n < NODES
     mask = b_in[:, None] & n_in[None, :]
@@ -118,16 +117,17 @@ def narrow_sum_flow(
     ours = b_in
     if SHARED:
         tl.debug_barrier()  # all threads have read their values
-        last = tl.atomic_add(tickets + at, 1) == programs - 1
+        ticket = tickets + g * tiles + tile_of
+        last = tl.atomic_add(ticket, 1) == programs - 1
         ours = only_if(last, b, B)
         if last:
-            tl.store(tickets + at, 0)
+            tl.store(ticket, 0)
     if WAITS > 0:
-        needed = tl.sum(tl.where(links(parents, g, WAITS) >= 0, programs, 0))
+        needed = needed_by(parents, g, programs, WAITS)
         readers = links(children, g, TELLS)
     follow(EARLY)
     if WAITS > 0:
-        wait_for(done, needed, g, at % tiles, tiles)
+        wait_for(done, needed, g, tile_of, tiles)
     flow = node_flow(
         flows, seeds, pull_rows, pull_widths, pull_offsets, seed_columns, g, r0, w0, o0, r1, w1, o1, r2, w2, o2, r3, w3, o3,
         b, n, mask, B, OUTPUTS, PARENTS, ROOTS, PULLS,
@@ -144,7 +144,7 @@ def narrow_sum_flow(
         if KEEP:
             tl.store(flows + element + where, (tl.trans(total) * x).to(flows.dtype.element_ty), mask=inside)
     if WAITS > 0:
-        tell_readers(done, readers, at % tiles, tiles)
+        tell_readers(done, readers, tile_of, tiles)
     mask = ours[:, None] & n_in[None, :]
     tl.store(ratios + node + rows, r, mask=mask)  # not sooner: a matrix product waits for stores before it
 

@@ -39,18 +39,20 @@ class Launches:
         if size not in self._of:
             if len(self._of) >= SIZES:
                 self._of.pop(next(iter(self._of)))
-            alike = [list(found) for _, found in groupby(self._layers, lambda layer: _key(layer, size))]
-            alike = [found[i : i + LONGEST] for found in alike for i in range(0, len(found), LONGEST)]
-            self._of[size] = tuple(launch for found in alike for launch in self._launches(found, size))
+            launches: list[FusedLayer] = []
+            for key, found in groupby(self._layers, lambda layer: _key(layer, size)):
+                alike = list(found)
+                for i in range(0, len(alike), LONGEST):
+                    piece = alike[i : i + LONGEST]
+                    launches += piece if key is None or len(piece) < LEVELS else [self._join(piece)]
+            self._of[size] = tuple(launches)
         return self._of[size]
 
-    def _launches(self, layers: list[FusedLayer], size: int) -> list[FusedLayer]:
-        if _key(layers[0], size) is None or len(layers) < LEVELS:
-            return layers
+    def _join(self, layers: list[FusedLayer]) -> FusedLayer:
         places = range(layers[0].place, layers[-1].place + 1)
         if places not in self._joined:
             self._joined[places] = _join(layers, places)
-        return [self._joined[places]]
+        return self._joined[places]
 
 
 def _key(layer: FusedLayer, size: int) -> tuple[int | None, ...] | None:

@@ -18,6 +18,7 @@ from .tiles import (
     by_groups,
     early,
     limited,
+    links_of,
     narrow_tiles,
     on_chip,
     power,
@@ -66,9 +67,9 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
     cols = side(layer.width, WEIGHT_ROWS)
     rows, span = narrow_tiles(p, layer, nodes, layer.width)
     sharing = triton.cdiv(layer.width, span)  # where there are several, tiles of a level are fewer than FILL
-    chain = layer.chain
+    links, columns = links_of(layer, down=True)
     # Beside what a chain needs, operands stay in registers where no groups of warps multiply.
-    lavish = layer.pull_rows.shape[1] > 4 or (chain is not None and not by_groups(p.values.device))
+    lavish = layer.pull_rows.shape[1] > 4 or (layer.chain is not None and not by_groups(p.values.device))
     launch(narrow_sum_flow, (layer.groups * triton.cdiv(p.size, rows) * sharing,))(
         p.values,
         p.ratios,
@@ -79,8 +80,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
         *_parents(p, layer),
         layer.nodes_at,
         layer.elements_at,
-        layer.nodes_at if chain is None else chain.parents,
-        layer.nodes_at if chain is None else chain.children,
+        *links,
         p.done[len(p.done) // 2 + FILL * layer.place :],
         p.size,
         layer.nodes,
@@ -95,8 +95,7 @@ def _narrow_flow(p: Pass, layer: FusedLayer) -> None:
         ALIGNED=layer.aligned,
         **_pulls(layer),
         SHARED=sharing > 1,
-        WAITS=0 if chain is None else chain.parents.shape[1],
-        TELLS=0 if chain is None else chain.children.shape[1],
+        **columns,
         num_warps=warps(max(rows, cols // 2) * nodes),
         num_stages=1,
         **limited(p, nodes, lavish),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import put, take, weight_rows, within
+from .elements import offset_and_stride, put, take, weight_rows, within
 
 
 @triton.jit
@@ -40,11 +40,7 @@ def edge_products(
     more = total
     k_in = k < WIDTH
     for i in range(first, last):
-        stride = tl.load(strides + i).to(tl.int32)
-        offset = tl.load(offsets + i)
-        if ALIGNED:
-            stride = tl.multiple_of(stride, 16)
-            offset = tl.multiple_of(offset, 16)
+        offset, stride = offset_and_stride(offsets, strides, i, ALIGNED)
         r = ratios + tl.load(nodes_at + i) * B
         x = elements + tl.load(elements_at + i) * B + offset
         for b0 in range(0, B, BK):

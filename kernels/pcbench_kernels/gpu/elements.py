@@ -203,16 +203,23 @@ def only_seen(seen, t, n, n_in, NODES, rise):
 
 
 @triton.jit
-def parent_of(pull_rows, pull_widths, pull_offsets, at, ALIGNED: tl.constexpr):
-    """Where a parent's flow starts: row (−1: no parent), width, offset.
+def offset_and_stride(offsets, strides, at, ALIGNED: tl.constexpr):
+    """First number of a term in its block, and how many its block has; multiples of 16 where they are ``ALIGNED``.
 
-    That they are ``ALIGNED`` is said of what is loaded: of an argument of a function Triton forgets it.
+    That is said of what is loaded: of an argument of a function Triton forgets it.
     """
-    width = tl.load(pull_widths + at)
-    offset = tl.load(pull_offsets + at)
+    offset = tl.load(offsets + at)
+    stride = tl.load(strides + at).to(tl.int32)
     if ALIGNED:
-        width = tl.multiple_of(width, 16)
         offset = tl.multiple_of(offset, 16)
+        stride = tl.multiple_of(stride, 16)
+    return offset, stride
+
+
+@triton.jit
+def parent_of(pull_rows, pull_widths, pull_offsets, at, ALIGNED: tl.constexpr):
+    """Where a parent's flow starts: row (−1: no parent), width, offset."""
+    offset, width = offset_and_stride(pull_offsets, pull_widths, at, ALIGNED)
     return tl.load(pull_rows + at), width, offset
 
 
@@ -234,7 +241,7 @@ def four_parents(pull_rows, pull_widths, pull_offsets, at, PARENTS: tl.constexpr
 @triton.jit
 def parent_flow(flows, row, width, offset, b, n, mask, B):
     """``[R, C]``: what one parent sends; nothing where ``row`` is −1."""
-    at = flows + (row * B + offset) + (b[:, None] * width.to(tl.int32) + n[None, :])
+    at = flows + (row * B + offset) + (b[:, None] * width + n[None, :])
     return tl.load(at, mask=mask & only_if(row >= 0, b, B)[:, None], other=0.0).to(tl.float32)
 
 

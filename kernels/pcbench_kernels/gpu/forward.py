@@ -7,7 +7,7 @@ import triton.language as tl
 
 from .elements import column_of, four_factors, log_factors, log_leaves, take, term_of, weight_rows, within
 from .logs import exp_of, linear, log_of, peak_of
-from .order import follow, links, tell_readers, wait_for
+from .order import follow, links, needed_by, share_of, tell_readers, wait_for
 
 
 @triton.jit
@@ -156,9 +156,7 @@ def narrow_sum_forward(
         WIDTH = BK
     tiles = tl.cdiv(B, BN)
     programs = tl.cdiv(NODES, SPAN)
-    share = tl.program_id(0) % programs
-    g = (tl.program_id(0) // programs // tiles).to(tl.int64)
-    tile_of = tl.program_id(0) // programs % tiles
+    g, tile_of, share = share_of(tl.program_id(0), programs, tiles)
     b = tile_of * BN + tl.arange(0, BN)
     n = share * SPAN + tl.arange(0, BM)
     k = tl.arange(0, BK)
@@ -175,7 +173,7 @@ def narrow_sum_forward(
     v = log_leaves(lookup, codes, slots, g, b, k, mask, B, WIDTH, BN, BK, USES)
     worst = tl.full((BM, BN), 1.0, tl.float32)
     if WAITS > 0:
-        needed = tl.sum(tl.where(links(children, g, WAITS) >= 0, programs, 0))
+        needed = needed_by(children, g, programs, WAITS)
         readers = links(parents, g, TELLS)
     follow(EARLY)
     if WAITS > 0:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .elements import offset_and_stride
+
 
 @triton.jit
 def gather_flows(
@@ -28,11 +30,7 @@ def gather_flows(
     mask = (b < B)[:, None] & (n < NODES)[None, :]
     entry = tl.load(entries + i)
     at = tl.maximum(entry, 0)
-    offset = tl.load(offsets + at)
-    stride = tl.load(strides + at).to(tl.int32)
-    if ALIGNED:
-        offset = tl.multiple_of(offset, 16)
-        stride = tl.multiple_of(stride, 16)
+    offset, stride = offset_and_stride(offsets, strides, at, ALIGNED)
     start = tl.load(elements_at + at) * B + offset
     there = b < tl.where(entry >= 0, B, 0)
     flow = tl.load(flows + start + (b[:, None] * stride + n[None, :]), mask=mask & there[:, None], other=0.0)

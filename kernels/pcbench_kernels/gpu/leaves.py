@@ -9,6 +9,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from .elements import offset_and_stride
+
 
 @triton.jit
 def sort_samples(
@@ -112,11 +114,7 @@ def flow_totals(
     n = tl.program_id(2) * BN + tl.arange(0, BN)
     n_in = n < NODES
     first = tl.load(firsts + place)
-    offset = tl.load(offsets + first)
-    stride = tl.load(strides + first).to(tl.int32)
-    if ALIGNED:
-        offset = tl.multiple_of(offset, 16)
-        stride = tl.multiple_of(stride, 16)
+    offset, stride = offset_and_stride(offsets, strides, first, ALIGNED)
     mine = flows + tl.load(elements_at + first) * B + offset
     share = tl.cdiv(B, PARTS)
     last = tl.minimum((part + 1) * share, B)

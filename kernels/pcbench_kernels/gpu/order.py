@@ -17,9 +17,21 @@ def follow(EARLY: tl.constexpr):
 
 
 @triton.jit
+def share_of(program, programs, tiles):
+    """Block, tile of samples, and share of the block, where ``programs`` share each tile of each block."""
+    return (program // programs // tiles).to(tl.int64), program // programs % tiles, program % programs
+
+
+@triton.jit
 def links(table, g, COUNT: tl.constexpr):
     """``[COUNT]``: blocks of the launch that a block reads, or that read it; −1: none."""
     return tl.load(table + g * COUNT + tl.arange(0, COUNT))
+
+
+@triton.jit
+def needed_by(table, g, programs, COUNT: tl.constexpr):
+    """How many programs a block waits for: all those of each block that it reads."""
+    return tl.sum(tl.where(links(table, g, COUNT) >= 0, programs, 0))
 
 
 @triton.jit

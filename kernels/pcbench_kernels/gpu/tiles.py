@@ -204,6 +204,16 @@ def rows_of_samples(samples: int, blocks: int, most: int) -> int:
     return rows
 
 
+def links_of(layer: FusedLayer, down: bool) -> tuple[tuple[Tensor, Tensor], dict[str, int]]:
+    """Blocks of a launch that each waits for, and that wait for it, and the columns of both tables: none out of a chain."""
+    if layer.chain is None:
+        return (layer.nodes_at, layer.nodes_at), {"WAITS": 0, "TELLS": 0}
+    waits, tells = layer.chain.children, layer.chain.parents
+    if down:
+        waits, tells = tells, waits
+    return (waits, tells), {"WAITS": waits.shape[1], "TELLS": tells.shape[1]}
+
+
 def narrow_tiles(p: Pass, layer: FusedLayer, width: int, extent: int) -> tuple[int, int]:
     """Samples of a narrow program whose tiles have rows of ``width``, and how much of a block's ``extent`` it takes.
 

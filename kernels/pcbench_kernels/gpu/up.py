@@ -20,6 +20,7 @@ from .tiles import (
     by_groups,
     early,
     limited,
+    links_of,
     narrow_tiles,
     on_chip,
     power,
@@ -131,7 +132,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
     nodes = side(layer.nodes, WEIGHT_ROWS)
     # Nodes are shared out among programs, each of which gathers the elements anew, only where samples are too few.
     rows, span = narrow_tiles(p, layer, inner, layer.nodes)
-    chain = layer.chain
+    links, columns = links_of(layer, down=False)
     launch(narrow_sum_forward, (layer.groups * triton.cdiv(p.size, rows) * triton.cdiv(layer.nodes, span),))(
         p.values,
         p.scales,
@@ -140,8 +141,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
         *_leaves(p, layer),
         *_terms(layer),
         *_places(layer),
-        layer.units_at if chain is None else chain.children,
-        layer.units_at if chain is None else chain.parents,
+        *links,
         p.done[FILL * layer.place :],
         p.suspect,
         p.size,
@@ -157,8 +157,7 @@ def _narrow_forward(p: Pass, layer: FusedLayer) -> None:
         KEEP=p.downward,
         FULL=layer.width == inner,
         ALIGNED=layer.aligned,
-        WAITS=0 if chain is None else chain.children.shape[1],
-        TELLS=0 if chain is None else chain.parents.shape[1],
+        **columns,
         num_warps=warps(max(rows, nodes // 2) * inner),
         num_stages=1,
         **limited(p, inner, layer.factors.shape[1] > 4 or layer.most_uses > 4),
